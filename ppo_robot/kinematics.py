@@ -1,0 +1,104 @@
+"""Forward kinematics and Jacobians by name, from the robot's URDF (pinocchio)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pinocchio
+from numpy.typing import NDArray
+
+from ppo_robot.errors import SpecError
+from ppo_robot.spec.robot import RobotSpec
+
+Array = NDArray[np.float64]
+
+
+class RobotModel:
+    """A robot's limits as arrays and its kinematics, in the joint order of its spec.
+
+    Rows of a batch are computed one by one in C++, so the result of a row never depends on how many rows there are:
+    the robot (a batch of one) sees bit for bit what training saw.
+    """
+
+    def __init__(self, spec: RobotSpec) -> None:
+        """Build the model.
+
+        Raises:
+            SpecError: if pinocchio cannot read the URDF or lacks a joint or frame of the spec.
+        """
+        self.spec = spec
+        self.lower = np.array([joint.position_lower for joint in spec.joints])
+        self.upper = np.array([joint.position_upper for joint in spec.joints])
+        self.default_position = np.array([joint.default_position for joint in spec.joints])
+        self.velocity_limit = np.array([joint.velocity_limit for joint in spec.joints])
+        self.effort_limit = np.array([joint.effort_limit for joint in spec.joints])
+        self._model = _reduced_model(spec)
+        self._data = self._model.createData()
+        self._tool = self._frame(spec.tool_frame)
+        # pinocchio sorts joints by its own rule; everything outside this class is in the spec's order.
+        self._index = np.array([self._joint_index(name) for name in spec.joint_names])
+        self._configuration = pinocchio.neutral(self._model)
+        pinocchio.framesForwardKinematics(self._model, self._data, self._configuration)
+        base = self._data.oMf[self._frame(spec.base_link)]
+        self._base_position = base.translation.copy()
+        self._base_rotation = base.rotation.copy()
+        self._base_moved = not base.isIdentity(0.0)
+
+    @property
+    def joints(self) -> int:
+        """Number of controlled joints."""
+        return len(self.spec.joints)
+
+    def tool_position(self, joint_position: Array) -> Array:
+        """Return the tool's position (B, 3) m in the base frame, for joint positions (B, J) rad."""
+        model, data, configuration, index, tool = self._model, self._data, self._configuration, self._index, self._tool
+        out = np.empty((joint_position.shape[0], 3))
+        for row in range(joint_position.shape[0]):
+            configuration[index] = joint_position[row]
+            pinocchio.forwardKinematics(model, data, configuration)
+            out[row] = pinocchio.updateFramePlacement(model, data, tool).translation
+        return _rotate_back(out - self._base_position, self._base_rotation) if self._base_moved else out
+
+    def tool_jacobian(self, joint_position: Array) -> Array:
+        """Return the tool's linear Jacobian (B, 3, J) m/rad in the base frame, for joint positions (B, J) rad."""
+        model, data, configuration, index, tool = self._model, self._data, self._configuration, self._index, self._tool
+        aligned = pinocchio.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        out = np.empty((joint_position.shape[0], 3, self.joints))
+        for row in range(joint_position.shape[0]):
+            configuration[index] = joint_position[row]
+            out[row] = pinocchio.computeFrameJacobian(model, data, configuration, tool, aligned)[:3, index]
+        return _rotate_back(out, self._base_rotation) if self._base_moved else out
+
+    def _frame(self, name: str) -> int:
+        if not self._model.existFrame(name):
+            raise SpecError(f"robot {self.spec.name}: no frame '{name}' in its URDF")
+        return int(self._model.getFrameId(name))
+
+    def _joint_index(self, name: str) -> int:
+        if not self._model.existJointName(name):
+            raise SpecError(f"robot {self.spec.name}: no movable joint '{name}' in its URDF")
+        return int(self._model.joints[self._model.getJointId(name)].idx_q)
+
+
+def _rotate_back(vector: Array, rotation: Array) -> Array:
+    """Return R^T v for v (B, 3, …), adding in an order that no batch size changes."""
+    columns = [sum(rotation[axis, row] * vector[:, axis] for axis in range(3)) for row in range(3)]
+    return np.stack(columns, axis=1)
+
+
+def _reduced_model(spec: RobotSpec) -> pinocchio.Model:
+    """Build the pinocchio model with every joint that is not controlled locked where the spec holds it."""
+    try:
+        model = pinocchio.buildModelFromXML(spec.description)
+    except (ValueError, RuntimeError) as error:
+        raise SpecError(f"robot {spec.name}: its URDF is not readable ({' '.join(str(error).split())})") from None
+    reference = pinocchio.neutral(model)
+    locked = []
+    for identifier in range(1, model.njoints):
+        name = model.names[identifier]
+        if name in spec.joint_names:
+            continue
+        joint = model.joints[identifier]
+        if name in spec.locked_joints and joint.nq == 1:
+            reference[joint.idx_q] = spec.locked_joints[name]
+        locked.append(identifier)
+    return pinocchio.buildReducedModel(model, locked, reference) if locked else model

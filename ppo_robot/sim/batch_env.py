@@ -1,0 +1,282 @@
+"""The batched environment: B robots, their task, and the arrays that a learner reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppo_robot.errors import RunFailedError
+from ppo_robot.kinematics import RobotModel
+from ppo_robot.mdp.actions import ActionPath
+from ppo_robot.mdp.goals import GOALS, HoldTracker, check_goal
+from ppo_robot.mdp.observer import Observer
+from ppo_robot.mdp.rewards import RewardSum
+from ppo_robot.mdp.terminations import TerminationAny
+from ppo_robot.mdp.view import View, sum_of_squares
+from ppo_robot.sim.actuator import PositionServo
+from ppo_robot.sim.plant import PybulletPlant
+from ppo_robot.sim.randomness import STATE_WORDS, EnvironmentStreams
+from ppo_robot.sim.sensors import Sensors
+from ppo_robot.spec.robot import RobotSpec
+from ppo_robot.spec.task import TaskSpec
+from ppo_robot.state import RobotState
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+EPISODE_METRICS = (
+    *("return", "length", "success", "final_error", "settle_time", "action_rate", "collision"),
+    *("goal_x", "goal_y", "goal_z"),
+)
+"""Columns of an ended episode's summary; after them, one for each reward term's share of the return."""
+
+START_ATTEMPTS = 1000
+"""Draws of a start pose before a task is called impossible."""
+
+
+@dataclass
+class StepResult:
+    """One control period of B robots.
+
+    Attributes:
+        observation: (B, O) float32; where an episode ended, already the first one of the next episode.
+        final_observation: (B, O) float32, the last one of the episode that ended; equal to `observation` elsewhere.
+        reward: (B,).
+        terminated: (B,) bool, the task ended for good.
+        truncated: (B,) bool, time ran out without a termination.
+        episode: (B, metrics) summary of the episode that ended, meaningless elsewhere.
+    """
+
+    observation: NDArray[np.float32]
+    final_observation: NDArray[np.float32]
+    reward: Array
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    episode: Array
+
+
+@dataclass
+class _Tick:
+    """What one control period gave, before ended episodes begin anew."""
+
+    view: View
+    observation: NDArray[np.float32]
+    reward: Array
+    terminated: NDArray[np.bool_]
+
+
+class BatchEnv:
+    """B robots in one process; an ended episode begins anew in the same step.
+
+    Every random draw of a robot comes from its own stream, and a reset leaves no trace of what was before, so a
+    trajectory depends on nothing but seed, global index and actions.
+    """
+
+    def __init__(self, robot: RobotSpec, task: TaskSpec, indices: Sequence[int], seed: int = 0) -> None:
+        """Build the environments with the global `indices`; call `reset` before the first `step`.
+
+        Raises:
+            SpecError: if the task names an unknown term, or the robot's files do not fit together.
+        """
+        self.robot, self.task = robot, task
+        self.batch = len(indices)
+        self.indices = tuple(indices)
+        self.model = RobotModel(robot)
+        self.streams = EnvironmentStreams(seed, indices)
+        self.plant = PybulletPlant(self.model, task.simulation, self.batch)
+        self.servo = PositionServo(
+            task.simulation.actuator, self.model, task.simulation.physics_period, task.substeps, self.batch
+        )
+        self.sensors = Sensors(task.simulation.sensors, task.control_period, self.batch, self.model.joints)
+        self.actions = ActionPath(task.action, self.model, task.control_period, self.batch)
+        self.observer = Observer(task.observations, self.batch)
+        self.rewards = RewardSum(task.rewards, task.control_period)
+        self.terminations = TerminationAny(task.terminations)
+        self.hold = HoldTracker(task.success, task.control_period, self.batch)
+        self._draw_goal = GOALS.bind(task.goal.term, task.goal.params, "goal")
+        self.goal_position = np.zeros((self.batch, 3))
+        self.fixed_goal: Array | None = None
+        self.episode_step = np.zeros(self.batch, dtype=np.int64)
+        # What the running episodes are made of: enough to build them again (see `replay`).
+        self.episode_action = np.zeros((self.batch, task.episode_steps, self.action_size), dtype=np.float32)
+        self.episode_random = np.zeros((self.batch, STATE_WORDS), dtype=np.uint64)
+        self._sums = np.zeros((self.batch, 2 + len(self.rewards.names)))  # return, squared action change, terms
+        self._all = np.arange(self.batch)
+
+    @property
+    def action_size(self) -> int:
+        """Length of an action."""
+        return self.model.joints
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the columns of `StepResult.episode`."""
+        return EPISODE_METRICS + tuple(f"reward/{name}" for name in self.rewards.names)
+
+    def close(self) -> None:
+        """Free the physics clients."""
+        self.plant.close()
+
+    def fix_goal(self, position: Array | None) -> None:
+        """Send every later episode to the same goal (3,) m, or draw goals again with None.
+
+        Raises:
+            BadInputError: if the goal lies outside the workspace.
+        """
+        if position is not None:
+            check_goal(position, self.robot.workspace)
+        self.fixed_goal = position
+
+    def seed(self, seed: int) -> None:
+        """Start every random stream anew."""
+        self.streams.seed(seed, self.indices)
+
+    def reset(self, rows: Rows | None = None) -> NDArray[np.float32]:
+        """Begin an episode in `rows` (k,), or in all, and return their first observations (k, O).
+
+        Raises:
+            RunFailedError: if no start pose without self-collision is found.
+        """
+        rows = self._all if rows is None else rows
+        for row in rows:
+            self.episode_random[row] = self.streams.pack(row)
+        self._start_poses(rows)
+        if self.fixed_goal is None:
+            self.goal_position[rows] = self._draw_goal(self.robot.workspace, rows, self.streams.uniform)
+        else:
+            self.goal_position[rows] = self.fixed_goal
+        self.servo.reset(self.plant.truth.joint_position[rows], rows)
+        self.sensors.reset(self.plant.truth, rows, self.streams)
+        self.actions.reset(self.sensors.measured.joint_position[rows], rows)
+        self.hold.reset(rows)
+        self.episode_step[rows] = 0
+        self._sums[rows] = 0.0
+        return self.observer.reset(self._measured_view(rows), rows)
+
+    def step(self, action: NDArray[np.floating]) -> StepResult:
+        """Advance all B robots by one control period under actions (B, A) in [-1, 1].
+
+        Raises:
+            ValueError: if an action is not finite.
+            RunFailedError: if an observation or reward is not finite; it names the term.
+        """
+        self.episode_action[self._all, self.episode_step] = action
+        tick = self._tick(action)
+        ended = tick.terminated | (self.episode_step >= self.task.episode_steps)
+        result = StepResult(
+            observation=tick.observation,
+            final_observation=tick.observation,
+            reward=tick.reward,
+            terminated=tick.terminated,
+            truncated=ended & ~tick.terminated,
+            episode=self._summaries(tick),
+        )
+        rows = np.flatnonzero(ended)
+        if len(rows):
+            result.final_observation = tick.observation.copy()
+            result.observation[rows] = self.reset(rows)
+        return result
+
+    def replay(self, episode_step: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Build the running episodes again from `episode_random` and `episode_action`; return the observation (B, O).
+
+        Each robot begins its episode in time to be `episode_step` (B,) steps into it when the replay ends. PyBullet's
+        own saved state omits motors and delay lines; the same actions from the same start omit nothing.
+        """
+        random, actions = self.episode_random.copy(), self.episode_action.copy()
+        longest = int(episode_step.max(initial=0))
+        observation = self.reset()
+        for step in range(longest + 1):
+            begins = np.flatnonzero(episode_step == longest - step)
+            for row in begins:
+                self.streams.unpack(row, random[row])
+            if len(begins):
+                observation[begins] = self.reset(begins)
+            if step < longest:
+                place = np.clip(step - (longest - episode_step), 0, self.task.episode_steps - 1)
+                observation = self._tick(actions[self._all, place]).observation
+        self.episode_action[:] = actions
+        return observation
+
+    def _tick(self, action: NDArray[np.floating]) -> _Tick:
+        """Advance every robot by one control period, whether or not its episode has ended."""
+        target = self.actions.apply(action)
+        self.plant.step(self.servo.advance(target))
+        self.sensors.measure(self.plant.truth, self.streams)
+        self.episode_step += 1
+        view = self._view(self.plant.truth, self._all)
+        reward, shares = self.rewards.evaluate(view)
+        self._account(view, reward, shares)
+        observation = self.observer.observe(self._measured_view(self._all), self._all)
+        if not (np.isfinite(observation).all() and np.isfinite(reward).all()):
+            raise RunFailedError(self._diagnose(observation, shares))
+        return _Tick(view, observation, reward, self.terminations.evaluate(view))
+
+    def _account(self, view: View, reward: Array, shares: Array) -> None:
+        self.hold.update(view.goal_distance)
+        self._sums[:, 0] += reward
+        self._sums[:, 1] += sum_of_squares(view.action - view.previous_action)
+        self._sums[:, 2:] += shares
+
+    def _summaries(self, tick: _Tick) -> Array:
+        steps = np.maximum(self.episode_step, 1)
+        columns = (
+            self._sums[:, 0],
+            self.episode_step,
+            self.hold.success & ~tick.terminated,
+            tick.view.goal_distance,
+            self.hold.settle_time,
+            np.sqrt(self._sums[:, 1] / (steps * self.action_size)) / self.task.control_period,
+            self.plant.self_collision,
+            *self.goal_position.T,
+        )
+        return np.concatenate([np.stack([np.asarray(c, dtype=float) for c in columns], axis=1), self._sums[:, 2:]], 1)
+
+    def _start_poses(self, rows: Rows) -> None:
+        start = self.task.start
+        pending = rows
+        for _ in range(START_ATTEMPTS):
+            spread = (2.0 * self.streams.uniform(pending, self.model.joints) - 1.0) * start.joint_position_range
+            position = np.clip(self.model.default_position + spread, self.actions.lower, self.actions.upper)
+            self.plant.reset(position, pending)
+            low = self.model.tool_position(position)[:, 2] < start.minimum_tool_height
+            pending = pending[low | self.plant.self_collision[pending]]
+            if not len(pending):
+                return
+        raise RunFailedError(
+            f"start.joint_position_range: no start pose without self-collision and above minimum_tool_height in"
+            f" {START_ATTEMPTS} draws; narrow the range or change the robot's default pose"
+        )
+
+    def _measured_view(self, rows: Rows) -> View:
+        return self._view(self.sensors.measured, rows)
+
+    def _view(self, state: RobotState, rows: Rows) -> View:
+        whole = len(rows) == self.batch
+        return View(
+            model=self.model,
+            state=state if whole else state.rows(rows),
+            goal_position=self.goal_position if whole else self.goal_position[rows],
+            joint_target=self.actions.joint_target if whole else self.actions.joint_target[rows],
+            action=self.actions.action if whole else self.actions.action[rows],
+            previous_action=self.actions.previous_action if whole else self.actions.previous_action[rows],
+            self_collision=self.plant.self_collision if whole else self.plant.self_collision[rows],
+        )
+
+    def _diagnose(self, observation: NDArray[np.float32], shares: Array) -> str:
+        """Name the environment and the term whose value is not finite."""
+        view = self._measured_view(self._all)
+        for term in self.observer.terms:
+            bad = ~np.isfinite(term.value(view)).all(axis=1)
+            if bad.any():
+                row = int(np.flatnonzero(bad)[0])
+                return f"observation term '{term.name}' is not finite in environment {self.indices[row]}"
+        for column, name in enumerate(self.rewards.names):
+            bad = ~np.isfinite(shares[:, column])
+            if bad.any():
+                row = int(np.flatnonzero(bad)[0])
+                return f"reward term '{name}' is not finite in environment {self.indices[row]}"
+        return "an observation overflowed single precision"

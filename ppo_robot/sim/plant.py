@@ -1,0 +1,195 @@
+"""The PyBullet plant: B simulated robots, one physics client each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pybullet
+from numpy.typing import NDArray
+
+from ppo_robot.errors import BadInputError
+from ppo_robot.kinematics import RobotModel
+from ppo_robot.spec.task import SimulationSpec
+from ppo_robot.state import RobotState
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+class PybulletPlant:
+    """B robots under PyBullet, each in a client of its own; the only loop over environments is over physics calls.
+
+    A reset leaves no trace of what was before it: the same start and references give the same trajectory, bit for bit.
+    """
+
+    def __init__(self, model: RobotModel, spec: SimulationSpec, batch: int) -> None:
+        """Load the robot into `batch` physics clients.
+
+        Raises:
+            BadInputError: if PyBullet cannot load the URDF.
+        """
+        self.model = model
+        self.spec = spec
+        self.truth = RobotState.zeros(batch, model.joints)
+        self.self_collision = np.zeros(batch, dtype=bool)
+        self._effort_limit = model.effort_limit.tolist()
+        self._position_gain = [spec.actuator.position_gain] * model.joints
+        self._velocity_gain = [spec.actuator.velocity_gain] * model.joints
+        self._check_collision = spec.self_collision and bool(model.spec.self_collision_pairs)
+        self._clients: list[int] = []
+        self._bodies: list[int] = []
+        for _ in range(batch):
+            client, body = load_robot_body(model, spec)
+            self._clients.append(client)
+            self._bodies.append(body)
+        # Every client loaded the same URDF, so one table of indices serves all.
+        table = joint_table(self._clients[0], self._bodies[0])
+        self._indices = [table[name] for name in model.spec.joint_names]
+
+    def close(self) -> None:
+        """Disconnect every physics client."""
+        while self._clients:
+            pybullet.disconnect(physicsClientId=self._clients.pop())
+
+    def reset(self, joint_position: Array, rows: Rows) -> None:
+        """Put `rows` (k,) at rest at joint positions (k, J) rad and update `truth` and `self_collision` there."""
+        for place, row in enumerate(rows):
+            client, body = self._clients[row], self._bodies[row]
+            for index, position in zip(self._indices, joint_position[place].tolist(), strict=True):
+                pybullet.resetJointState(body, index, position, 0.0, physicsClientId=client)
+            if self._check_collision:
+                pybullet.performCollisionDetection(physicsClientId=client)
+                self.self_collision[row] = bool(pybullet.getContactPoints(body, body, physicsClientId=client))
+        self.truth.joint_position[rows] = joint_position
+        self.truth.joint_velocity[rows] = 0.0
+        self.truth.joint_effort[rows] = 0.0
+        self.truth.stamp[rows] = 0.0
+
+    def step(self, reference: Array) -> None:
+        """Follow the references (S, B, J) rad through S physics steps; update `truth` and `self_collision`."""
+        states = np.empty((len(self._clients), len(self._indices), 3))
+        references = reference.transpose(1, 0, 2).tolist()
+        for row, (client, body) in enumerate(zip(self._clients, self._bodies, strict=True)):
+            for target in references[row]:
+                # Motors are sent before every step: Bullet would otherwise aim at the last reference for all of them.
+                pybullet.setJointMotorControlArray(
+                    body,
+                    self._indices,
+                    pybullet.POSITION_CONTROL,
+                    targetPositions=target,
+                    forces=self._effort_limit,
+                    positionGains=self._position_gain,
+                    velocityGains=self._velocity_gain,
+                    physicsClientId=client,
+                )
+                pybullet.stepSimulation(physicsClientId=client)
+            joints = pybullet.getJointStates(body, self._indices, physicsClientId=client)
+            states[row] = [(state[0], state[1], state[3]) for state in joints]
+            if self._check_collision:
+                self.self_collision[row] = bool(pybullet.getContactPoints(body, body, physicsClientId=client))
+        self.truth.joint_position[:] = states[:, :, 0]
+        self.truth.joint_velocity[:] = states[:, :, 1]
+        self.truth.joint_effort[:] = states[:, :, 2]
+        self.truth.stamp += self.spec.physics_period * reference.shape[0]
+
+
+def load_robot_body(model: RobotModel, spec: SimulationSpec, visual: bool = False) -> tuple[int, int]:
+    """Open a physics client, load the robot with its base fixed, and return (client, body).
+
+    Raises:
+        BadInputError: if PyBullet cannot load the URDF.
+    """
+    client = pybullet.connect(pybullet.DIRECT)
+    pybullet.setTimeStep(spec.physics_period, physicsClientId=client)
+    pybullet.setGravity(0.0, 0.0, -spec.gravity, physicsClientId=client)
+    pybullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1, physicsClientId=client)
+    flags = pybullet.URDF_USE_INERTIA_FROM_FILE | pybullet.URDF_USE_SELF_COLLISION
+    if not visual:
+        flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
+    try:
+        with _quiet(), _urdf_file(model) as path:
+            body = pybullet.loadURDF(str(path), useFixedBase=True, flags=flags, physicsClientId=client)
+    except pybullet.error as error:
+        pybullet.disconnect(physicsClientId=client)
+        message = f"robot {model.spec.name}: PyBullet cannot load its URDF {model.spec.urdf} ({error})"
+        raise BadInputError(message) from None
+    _keep_only_listed_pairs(model, spec, client, body)
+    _prepare_joints(model, client, body)
+    return client, body
+
+
+def joint_table(client: int, body: int) -> dict[str, int]:
+    """Return PyBullet's joint index for each joint name of a body."""
+    count = pybullet.getNumJoints(body, physicsClientId=client)
+    infos = [pybullet.getJointInfo(body, index, physicsClientId=client) for index in range(count)]
+    return {info[1].decode(): index for index, info in enumerate(infos)}
+
+
+def _link_table(client: int, body: int) -> dict[str, int]:
+    count = pybullet.getNumJoints(body, physicsClientId=client)
+    infos = [pybullet.getJointInfo(body, index, physicsClientId=client) for index in range(count)]
+    base = pybullet.getBodyInfo(body, physicsClientId=client)[0].decode()
+    return {base: -1} | {info[12].decode(): index for index, info in enumerate(infos)}
+
+
+def _keep_only_listed_pairs(model: RobotModel, spec: SimulationSpec, client: int, body: int) -> None:
+    """Let only the robot file's pairs of links collide; every other pair costs time and would stop the arm at rest."""
+    links = _link_table(client, body)
+    wanted: set[tuple[int, int]] = set()
+    if spec.self_collision:
+        for first, second in model.spec.self_collision_pairs:
+            low, high = sorted((links[first], links[second]))
+            wanted.add((low, high))
+    indices = sorted(links.values())
+    for place, first in enumerate(indices):
+        for second in indices[place + 1 :]:
+            pybullet.setCollisionFilterPair(body, body, first, second, int((first, second) in wanted), client)
+
+
+def _prepare_joints(model: RobotModel, client: int, body: int) -> None:
+    """Hold locked joints where the robot file says, and take away Bullet's default damping of 0.04."""
+    table = joint_table(client, body)
+    for name, index in table.items():
+        kind = pybullet.getJointInfo(body, index, physicsClientId=client)[2]
+        if kind == pybullet.JOINT_FIXED or name in model.spec.joint_names:
+            continue
+        position = model.spec.locked_joints.get(name, 0.0)
+        pybullet.resetJointState(body, index, position, 0.0, physicsClientId=client)
+        pybullet.setJointMotorControl2(
+            body, index, pybullet.POSITION_CONTROL, targetPosition=position, force=1e3, physicsClientId=client
+        )
+    for index in range(-1, len(table)):
+        pybullet.changeDynamics(body, index, linearDamping=0.0, angularDamping=0.0, physicsClientId=client)
+
+
+@contextlib.contextmanager
+def _urdf_file(model: RobotModel) -> Iterator[Path]:
+    """Yield a file with exactly the description that the spec holds, beside its meshes where it has any."""
+    original = model.spec.urdf_path
+    if original is not None and original.is_file():
+        yield original
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "robot.urdf"
+        path.write_text(model.spec.description, encoding="utf-8")
+        yield path
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Send the C library's chatter on standard output to nowhere; Python's own output is flushed first."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)

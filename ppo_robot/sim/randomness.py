@@ -1,0 +1,61 @@
+"""One random stream for each environment, so that no draw depends on which worker an environment lives in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+STATE_WORDS = 13
+"""Words of a stream's packed state: counter 4, key 2, buffer 4, position, and the half-used 32-bit draw 2."""
+
+
+class EnvironmentStreams:
+    """A counter-based generator (Philox) for each of B environments; a row's draws never depend on the other rows."""
+
+    def __init__(self, seed: int, indices: Sequence[int]) -> None:
+        """Start the streams of the environments with the global `indices` under `seed`."""
+        self._generators: list[np.random.Generator] = []
+        self.seed(seed, indices)
+
+    def seed(self, seed: int, indices: Sequence[int]) -> None:
+        """Start every stream anew."""
+        self._generators = [
+            np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(index,)))) for index in indices
+        ]
+
+    def uniform(self, rows: NDArray[np.intp], size: int) -> Array:
+        """Draw (k, size) uniform numbers in [0, 1), a row from each of the streams `rows` (k,)."""
+        out = np.empty((len(rows), size))
+        for place, row in enumerate(rows):
+            self._generators[row].random(out=out[place])
+        return out
+
+    def normal(self, rows: NDArray[np.intp], size: int) -> Array:
+        """Draw (k, size) standard normal numbers, a row from each of the streams `rows` (k,)."""
+        out = np.empty((len(rows), size))
+        for place, row in enumerate(rows):
+            self._generators[row].standard_normal(out=out[place])
+        return out
+
+    def pack(self, row: int) -> NDArray[np.uint64]:
+        """Return the state of one stream as STATE_WORDS unsigned 64-bit words."""
+        state = self._generators[row].bit_generator.state
+        tail = [state["buffer_pos"], state["has_uint32"], state["uinteger"]]
+        return np.concatenate(
+            [state["state"]["counter"], state["state"]["key"], state["buffer"], np.array(tail, dtype=np.uint64)]
+        )
+
+    def unpack(self, row: int, words: NDArray[np.uint64]) -> None:
+        """Put one stream back into a packed state."""
+        self._generators[row].bit_generator.state = {
+            "bit_generator": "Philox",
+            "state": {"counter": words[0:4].copy(), "key": words[4:6].copy()},
+            "buffer": words[6:10].copy(),
+            "buffer_pos": int(words[10]),
+            "has_uint32": int(words[11]),
+            "uinteger": int(words[12]),
+        }

@@ -1,0 +1,124 @@
+"""A worker process: one batch of environments, driven over a pipe, writing into shared arrays.
+
+Started as `python -m ppo_robot.sim.worker PIPE MEMORY`, so that it imports nothing of the learner (no torch, no
+`__main__`) and no object is pickled between the two.
+"""
+
+from __future__ import annotations
+
+import signal
+
+# Ctrl-C reaches the whole process group; the learner alone decides what it means, and ends the workers itself.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+import json  # noqa: E402
+import sys  # noqa: E402
+from multiprocessing.connection import Connection  # noqa: E402
+from typing import Any  # noqa: E402
+
+import numpy as np  # noqa: E402
+
+from ppo_robot.errors import PpoRobotError  # noqa: E402
+from ppo_robot.sim.batch_env import BatchEnv  # noqa: E402
+from ppo_robot.sim.randomness import STATE_WORDS  # noqa: E402
+from ppo_robot.sim.shared import Layout, SharedArrays  # noqa: E402
+from ppo_robot.spec.robot import RobotSpec  # noqa: E402
+from ppo_robot.spec.strict import build  # noqa: E402
+from ppo_robot.spec.task import TaskSpec  # noqa: E402
+
+
+def shared_layout(num_envs: int, observation: int, action: int, metrics: int, episode_steps: int) -> Layout:
+    """Return what a vector environment of N robots shares; the last three arrays are all that a resume needs."""
+    return {
+        "action": ("float32", (num_envs, action)),
+        "observation": ("float32", (num_envs, observation)),
+        "final_observation": ("float32", (num_envs, observation)),
+        "reward": ("float64", (num_envs,)),
+        "terminated": ("bool", (num_envs,)),
+        "truncated": ("bool", (num_envs,)),
+        "episode": ("float64", (num_envs, metrics)),
+        "episode_step": ("int64", (num_envs,)),
+        "episode_action": ("float32", (num_envs, episode_steps, action)),
+        "episode_random": ("uint64", (num_envs, STATE_WORDS)),
+    }
+
+
+SNAPSHOT_ARRAYS = ("episode_step", "episode_action", "episode_random")
+
+
+class Worker:
+    """The environments `first` to `first + B` of a vector environment, bound to their slice of shared memory."""
+
+    def __init__(self, env: BatchEnv, shared: SharedArrays, first: int) -> None:
+        """Bind `env` to the rows that start at `first`; its episode arrays move into shared memory."""
+        self.env = env
+        rows = slice(first, first + env.batch)
+        self.arrays = {name: array[rows] for name, array in shared.arrays.items()}
+        for name in SNAPSHOT_ARRAYS:
+            setattr(env, name, self.arrays[name])
+
+    def handle(self, message: dict[str, Any]) -> None:
+        """Carry out one command of the learner."""
+        command = message["command"]
+        if command == "reset":
+            if message["seed"] is not None:
+                self.env.seed(message["seed"])
+            self.arrays["observation"][:] = self.env.reset()
+        elif command == "replay":
+            self.arrays["observation"][:] = self.env.replay(self.arrays["episode_step"].copy())
+        elif command == "fix_goal":
+            goal = message["position"]
+            self.env.fix_goal(None if goal is None else np.array(goal))
+        else:
+            raise ValueError(f"unknown command {command!r}")
+
+    def step(self) -> None:
+        """Take the actions from shared memory and put one step's results there."""
+        result = self.env.step(self.arrays["action"])
+        for name in ("observation", "final_observation", "reward", "terminated", "truncated", "episode"):
+            self.arrays[name][:] = getattr(result, name)
+
+
+STEP = b"step"
+"""The one message that is not JSON: it is sent thousands of times a second."""
+
+
+def serve(connection: Connection, memory: int) -> None:
+    """Answer the learner's messages until it closes the pipe; errors are sent back as JSON."""
+    settings = json.loads(connection.recv_bytes())
+    env = BatchEnv(
+        build(RobotSpec, settings["robot"], "robot"),
+        build(TaskSpec, settings["task"], "task"),
+        range(settings["first"], settings["first"] + settings["count"]),
+        settings["seed"],
+    )
+    layout = {name: (dtype, tuple(shape)) for name, (dtype, shape) in settings["layout"].items()}
+    worker = Worker(env, SharedArrays(layout, memory), settings["first"])
+    connection.send_bytes(b"{}")
+    while True:
+        try:
+            message = connection.recv_bytes()
+        except (EOFError, OSError):
+            return  # the learner is gone, by close() or by death; either way there is nobody to work for
+        if message == STEP:
+            worker.step()
+        else:
+            worker.handle(json.loads(message))
+        connection.send_bytes(b"{}")
+
+
+def main() -> None:
+    """Run as `python -m ppo_robot.sim.worker PIPE MEMORY`, both inherited file descriptors."""
+    connection = Connection(int(sys.argv[1]))
+    try:
+        serve(connection, int(sys.argv[2]))
+    except (PpoRobotError, ValueError) as error:
+        connection.send_bytes(json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
+        sys.exit(1)
+    except (BrokenPipeError, ConnectionResetError):
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training runs: the trainer, its checkpoints, evaluation, and where its figures go."""
