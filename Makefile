@@ -25,7 +25,7 @@ test: venv ## Run ruff, mypy, the import contracts and the tests
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 slow: venv ## Run the tests that take long
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]  # 5: no test is marked slow
 
 venv: ## Set up .venv, pinned; instant when it is already there
 	@.ci/setup-venv

@@ -1,4 +1,4 @@
-"""What every test shares: reproducible hypothesis runs, one thread per numeric library, no leak from the user's shell."""
+"""What all tests share: reproducible hypothesis runs, one thread per numeric library, no leak from the shell."""
 
 from __future__ import annotations
 

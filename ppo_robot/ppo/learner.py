@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -88,11 +87,8 @@ class Learner:
         self.updates = 0
         self._names = [name for name, _ in actor_critic.named_parameters()]
         self._parameters = list(actor_critic.parameters())
-        self._sizes = [parameter.numel() for parameter in self._parameters]
-        # Adam works on one flat copy of all parameters: with networks this small, clipping and stepping a dozen tensors
-        # one by one costs as much as half a forward pass. eps as in the original ppo2.
-        self._flat = _flattened(self._parameters)
-        self.optimizer = torch.optim.Adam([self._flat], lr=spec.learning_rate, eps=1e-5, fused=True)
+        # eps as in the original ppo2. One flat copy of all parameters was tried: 3 % faster, not worth it.
+        self.optimizer = torch.optim.Adam(self._parameters, lr=spec.learning_rate, eps=1e-5, fused=True)
 
     def warm_start(self, observations: Tensor, critic_observations: Tensor) -> None:
         """Give the observation normalisers their first moments, before the first rollout.
@@ -191,26 +187,23 @@ class Learner:
 
     def _step(self, total: Tensor, number: int) -> float:
         """Back-propagate, clip, take the optimizer's step; returns the gradient's norm before clipping."""
-        gradients = torch.autograd.grad(total, self._parameters)
-        gradient = _flattened(gradients)
-        norm = torch.linalg.vector_norm(gradient).item()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        norm_tensor = torch.nn.utils.get_total_norm(gradients)
+        norm = norm_tensor.item()
         if not math.isfinite(norm):
-            raise NonFiniteError(self._non_finite_gradient(gradients), number)
-        if norm > self.spec.maximum_gradient_norm:
-            gradient.mul_(self.spec.maximum_gradient_norm / norm)
-        with torch.no_grad():
-            self._flat.copy_(_flattened(self._parameters))
-            self._flat.grad = gradient
-            self.optimizer.param_groups[0]["lr"] = self.schedule.learning_rate
-            self.optimizer.step()
-            for parameter, part in zip(self._parameters, self._flat.split(self._sizes), strict=True):
-                parameter.copy_(part.view_as(parameter))
+            raise NonFiniteError(self._non_finite_gradient(), number)
+        torch.nn.utils.clip_grads_with_norm_(self._parameters, self.spec.maximum_gradient_norm, norm_tensor)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.learning_rate
+        self.optimizer.step()
         self.actor_critic.project_log_std()
         return norm
 
-    def _non_finite_gradient(self, gradients: Sequence[Tensor]) -> str:
-        for name, gradient in zip(self._names, gradients, strict=True):
-            if not torch.isfinite(gradient).all():
+    def _non_finite_gradient(self) -> str:
+        for name, parameter in zip(self._names, self._parameters, strict=True):
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
                 return f"gradient of {name}"
         return "norm of the gradient"
 
@@ -264,8 +257,9 @@ class Learner:
         Flat and tensors only, so that it goes into a safetensors file as it is. The generator's state is the caller's.
         """
         state = {f"actor_critic.{name}": tensor for name, tensor in self.actor_critic.state_dict().items()}
-        for moment, tensor in self.optimizer.state.get(self._flat, {}).items():
-            state[f"optimizer.{moment}"] = tensor  # of all parameters, in the order of ActorCritic.parameters()
+        for name, parameter in zip(self._names, self._parameters, strict=True):
+            for moment, tensor in self.optimizer.state.get(parameter, {}).items():
+                state[f"optimizer.{name}.{moment}"] = tensor
         for name, figure in self.schedule.state_dict().items():
             state[f"schedule.{name}"] = torch.tensor(figure, dtype=torch.float64)
         state["updates"] = torch.tensor(self.updates, dtype=torch.int64)
@@ -281,8 +275,9 @@ class Learner:
         prefix = "actor_critic."
         updates, learning_rate = int(state["updates"]), float(state["schedule.learning_rate"])
         moments = {}
-        if updates > 0:  # Adam has no moments before its first step
-            moments[0] = {moment: state[f"optimizer.{moment}"].clone() for moment in _ADAM_MOMENTS}
+        if updates > 0 or any(name.startswith("optimizer.") for name in state):  # none before the first step
+            for index, name in enumerate(self._names):
+                moments[index] = {moment: state[f"optimizer.{name}.{moment}"].clone() for moment in _ADAM_MOMENTS}
         self.actor_critic.load_state_dict(
             {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
         )
@@ -291,8 +286,3 @@ class Learner:
         )
         self.schedule.load_state_dict({"learning_rate": learning_rate})
         self.updates = updates
-
-
-def _flattened(tensors: Sequence[Tensor]) -> Tensor:
-    """Copy all elements, one tensor after the other, into one vector without history."""
-    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])

@@ -141,7 +141,7 @@ class BatchEnv:
             RunFailedError: if no start pose without self-collision is found.
         """
         rows = self._all if rows is None else rows
-        for row in rows:
+        for row in rows.tolist():
             self.episode_random[row] = self.streams.pack(row)
         self._start_poses(rows)
         if self.fixed_goal is None:
@@ -191,7 +191,7 @@ class BatchEnv:
         observation = self.reset()
         for step in range(longest + 1):
             begins = np.flatnonzero(episode_step == longest - step)
-            for row in begins:
+            for row in begins.tolist():
                 self.streams.unpack(row, random[row])
             if len(begins):
                 observation[begins] = self.reset(begins)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 
 from ppo_robot.errors import BadInputError
 from ppo_robot.kinematics import RobotModel
+from ppo_robot.sim.quiet import pybullet, quiet_stdout
 from ppo_robot.spec.task import SimulationSpec
 from ppo_robot.state import RobotState
 
@@ -113,7 +111,7 @@ def load_robot_body(model: RobotModel, spec: SimulationSpec, visual: bool = Fals
     if not visual:
         flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
     try:
-        with _quiet(), _urdf_file(model) as path:
+        with quiet_stdout(), _urdf_file(model) as path:
             body = pybullet.loadURDF(str(path), useFixedBase=True, flags=flags, physicsClientId=client)
     except pybullet.error as error:
         pybullet.disconnect(physicsClientId=client)
@@ -141,15 +139,12 @@ def _link_table(client: int, body: int) -> dict[str, int]:
 def _keep_only_listed_pairs(model: RobotModel, spec: SimulationSpec, client: int, body: int) -> None:
     """Let only the robot file's pairs of links collide; every other pair costs time and would stop the arm at rest."""
     links = _link_table(client, body)
-    wanted: set[tuple[int, int]] = set()
-    if spec.self_collision:
-        for first, second in model.spec.self_collision_pairs:
-            low, high = sorted((links[first], links[second]))
-            wanted.add((low, high))
+    pairs = model.spec.self_collision_pairs if spec.self_collision else ()
+    wanted = {frozenset((links[one], links[other])) for one, other in pairs}
     indices = sorted(links.values())
     for place, first in enumerate(indices):
         for second in indices[place + 1 :]:
-            pybullet.setCollisionFilterPair(body, body, first, second, int((first, second) in wanted), client)
+            pybullet.setCollisionFilterPair(body, body, first, second, int(frozenset((first, second)) in wanted), client)
 
 
 def _prepare_joints(model: RobotModel, client: int, body: int) -> None:
@@ -172,24 +167,11 @@ def _prepare_joints(model: RobotModel, client: int, body: int) -> None:
 def _urdf_file(model: RobotModel) -> Iterator[Path]:
     """Yield a file with exactly the description that the spec holds, beside its meshes where it has any."""
     original = model.spec.urdf_path
-    if original is not None and original.is_file():
+    if original is not None and original.is_file() and original.read_text("utf-8") == model.spec.description:
         yield original
         return
+    # The spec is what the run is, whatever became of the file since.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "robot.urdf"
         path.write_text(model.spec.description, encoding="utf-8")
         yield path
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Send the C library's chatter on standard output to nowhere; Python's own output is flushed first."""
-    sys.stdout.flush()
-    saved = os.dup(1)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)

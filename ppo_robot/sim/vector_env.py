@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ppo_robot import errors
 from ppo_robot.errors import PpoRobotError, RunFailedError
 from ppo_robot.sim.batch_env import BatchEnv
+from ppo_robot.sim.protocol import SNAPSHOT_ARRAYS, STEP, shared_layout
 from ppo_robot.sim.shared import SharedArrays
-from ppo_robot.sim.worker import SNAPSHOT_ARRAYS, STEP, shared_layout
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.strict import plain
 from ppo_robot.spec.task import TaskSpec
@@ -85,6 +85,11 @@ class WorkerVectorEnv(VectorEnv):
     def observation_size(self) -> int:
         """Length of one observation."""
         return int(self.shared["observation"].shape[1])
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of all workers so far, s; each keeps its own in its first row."""
+        return float(self.shared["cpu_seconds"].sum())
 
     @property
     def action_size(self) -> int:
@@ -164,10 +169,10 @@ class WorkerVectorEnv(VectorEnv):
 
     def _wait(self) -> None:
         """Receive one answer from each worker; one that died raises at once, though others still work."""
-        pending = {worker.connection: worker for worker in self._workers}
+        pending: dict[object, _WorkerProcess] = {worker.connection: worker for worker in self._workers}
         while pending:
-            for ready in multiprocessing.connection.wait(list(pending)):
-                pending.pop(ready).receive()  # type: ignore[arg-type]
+            for ready in multiprocessing.connection.wait([worker.connection for worker in pending.values()]):
+                pending.pop(ready).receive()
 
 
 class _WorkerProcess:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import signal
 
-# Ctrl-C reaches the whole process group; the learner alone decides what it means, and ends the workers itself.
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if __name__ == "__main__":
+    # Ctrl-C reaches the whole process group; the learner alone decides what it means, and ends the workers itself.
+    # Before the slow imports: a signal during them must not kill the worker either.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 import json  # noqa: E402
 import sys  # noqa: E402
+import time  # noqa: E402
 from multiprocessing.connection import Connection  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -21,30 +24,11 @@ import numpy as np  # noqa: E402
 
 from ppo_robot.errors import PpoRobotError  # noqa: E402
 from ppo_robot.sim.batch_env import BatchEnv  # noqa: E402
-from ppo_robot.sim.randomness import STATE_WORDS  # noqa: E402
-from ppo_robot.sim.shared import Layout, SharedArrays  # noqa: E402
+from ppo_robot.sim.protocol import SNAPSHOT_ARRAYS, STEP  # noqa: E402
+from ppo_robot.sim.shared import SharedArrays  # noqa: E402
 from ppo_robot.spec.robot import RobotSpec  # noqa: E402
 from ppo_robot.spec.strict import build  # noqa: E402
 from ppo_robot.spec.task import TaskSpec  # noqa: E402
-
-
-def shared_layout(num_envs: int, observation: int, action: int, metrics: int, episode_steps: int) -> Layout:
-    """Return what a vector environment of N robots shares; the last three arrays are all that a resume needs."""
-    return {
-        "action": ("float32", (num_envs, action)),
-        "observation": ("float32", (num_envs, observation)),
-        "final_observation": ("float32", (num_envs, observation)),
-        "reward": ("float64", (num_envs,)),
-        "terminated": ("bool", (num_envs,)),
-        "truncated": ("bool", (num_envs,)),
-        "episode": ("float64", (num_envs, metrics)),
-        "episode_step": ("int64", (num_envs,)),
-        "episode_action": ("float32", (num_envs, episode_steps, action)),
-        "episode_random": ("uint64", (num_envs, STATE_WORDS)),
-    }
-
-
-SNAPSHOT_ARRAYS = ("episode_step", "episode_action", "episode_random")
 
 
 class Worker:
@@ -78,10 +62,7 @@ class Worker:
         result = self.env.step(self.arrays["action"])
         for name in ("observation", "final_observation", "reward", "terminated", "truncated", "episode"):
             self.arrays[name][:] = getattr(result, name)
-
-
-STEP = b"step"
-"""The one message that is not JSON: it is sent thousands of times a second."""
+        self.arrays["cpu_seconds"][0] = time.process_time()
 
 
 def serve(connection: Connection, memory: int) -> None:

@@ -67,7 +67,7 @@ def test_lambda_one_is_the_return_minus_the_value():
 
 
 def test_constant_value_policy():
-    # As in stable-baselines3's test_gae: reward 1 a step, value 1 everywhere, gamma 1, one episode that terminates after
+    # As in stable-baselines3: reward 1 a step, value 1 everywhere, gamma 1, one episode that terminates after
     # T steps. lambda 1: A_t = steps left - 1. lambda 0: delta = 1 before the last step, 0 on it.
     steps = 64
     ones, zeros = np.ones((steps, 1)), np.zeros((steps, 1))
@@ -114,7 +114,9 @@ def test_environments_do_not_mix_and_each_matches_a_scalar_loop():
             assert advantage[start, env] == pytest.approx(total, abs=1e-5)
 
 
-@pytest.mark.parametrize("position, name", list(enumerate(["reward", "value", "final_value", "terminated", "truncated"])))
+@pytest.mark.parametrize(
+    "position, name", list(enumerate(["reward", "value", "final_value", "terminated", "truncated"]))
+)
 def test_shapes_must_agree(position, name):
     args = [np.zeros((3, 2)) for _ in range(5)]
     args[position] = np.zeros(3)

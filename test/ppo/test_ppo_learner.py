@@ -29,7 +29,8 @@ def make_batch(actor_critic, seed=0):
     action, log_probability, mean = (tensor.clone() for tensor in actor_critic.act(observation, generator))
     value = actor_critic.value(critic_observation).clone()
     advantage = torch.randn(SIZE, generator=generator) + 0.3
-    return Batch(observation, critic_observation, action, log_probability, mean, value, advantage, advantage + value + 5)
+    target = advantage + value + 5
+    return Batch(observation, critic_observation, action, log_probability, mean, value, advantage, target)
 
 
 def shuffler(seed=0):
@@ -250,7 +251,7 @@ def test_incomplete_state_is_refused_before_anything_changes():
     learner, other = make(), make(seed=1)
     learner.update(make_batch(learner.actor_critic), 0.0, shuffler())
     state, before = learner.state_dict(), weights(other)
-    del state["optimizer.exp_avg"]
-    with pytest.raises(KeyError, match="optimizer.exp_avg"):
+    del state["optimizer.log_std.exp_avg"]
+    with pytest.raises(KeyError, match="optimizer.log_std.exp_avg"):
         other.load_state_dict(state)
     assert same(before, weights(other))

@@ -168,7 +168,8 @@ def test_reaches_nine_tenths_of_a_metre(model: pinocchio.Model) -> None:
     farthest = 0.0
     for position in configurations(model, 2000):
         pinocchio.framesForwardKinematics(model, data, position)
-        farthest = max(farthest, np.linalg.norm(data.oMf[model.getFrameId("tool_frame")].translation - shoulder))
+        reach = np.linalg.norm(data.oMf[model.getFrameId("tool_frame")].translation - shoulder)
+        farthest = max(farthest, float(reach))
     assert farthest <= stretched + 1e-9
 
 
@@ -191,7 +192,7 @@ def test_tool_is_at_the_same_place_in_pybullet_and_pinocchio(model: pinocchio.Mo
         pinocchio.framesForwardKinematics(model, data, position)
         expected = data.oMf[model.getFrameId("tool_frame")]
         state = pybullet.getLinkState(arm, table["tool_joint"], computeForwardKinematics=True, physicsClientId=client)
-        # The link's frame (4 and 5) comes back in single precision; the frame of its mass (0 and 1), here the same, does not.
+        # The frame of the link's mass, here the link's own, comes back in double precision; entries 4 and 5 do not.
         np.testing.assert_allclose(state[0], expected.translation, rtol=0, atol=1e-9)
         rotation = pinocchio.Quaternion(np.array(state[1])).toRotationMatrix()
         np.testing.assert_allclose(rotation, expected.rotation, rtol=0, atol=1e-9)

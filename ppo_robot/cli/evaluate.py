@@ -1,0 +1,64 @@
+"""`ppo-robot evaluate`: run a bundle for many episodes and judge it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "run a bundle for many episodes and judge it"
+EXAMPLE = "ppo-robot evaluate config/policies/reach --episodes 1000 --json out.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what can be asked of an evaluation."""
+    parser.add_argument("bundle", type=Path, help="directory of a policy bundle")
+    parser.add_argument("--episodes", type=int, default=1000, help="how many (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of starts, goals and noise (default: 0)")
+    parser.add_argument("--plant", choices=["pybullet"], default="pybullet", help="which simulator (default: pybullet)")
+    parser.add_argument(
+        "--action",
+        choices=["deterministic", "stochastic"],
+        default="deterministic",
+        help="the policy's mean, or a draw from it (default: deterministic)",
+    )
+    parser.add_argument("--goal", type=float, nargs=3, metavar=("X", "Y", "Z"), help="one goal for all, m, base frame")
+    parser.add_argument("--workers", type=int, default=2, help="processes; no figure depends on it (default: 2)")
+    parser.add_argument("--minimum-success-rate", type=float, metavar="RATE", help="exit with 1 below it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate the bundle, print and write its figures."""
+    from ppo_robot.errors import EXIT_GOOD, EXIT_NOT_GOOD_ENOUGH
+    from ppo_robot.policy.bundle import load_bundle
+    from ppo_robot.training.finish import print_result
+    from ppo_robot.training.judge import judge
+    from ppo_robot.training.progress import counting
+
+    _check(args)
+    bundle = load_bundle(args.bundle)
+    with counting("episodes", args.episodes) as advance:
+        evaluation = judge(bundle, args.episodes, args.seed, args.action, args.workers, args.goal, advance)
+    figures = evaluation.summary() | {"seed": args.seed, "plant": args.plant, "action": args.action}
+    figures |= {"bundle": str(args.bundle), "bundle_id": bundle.id}
+    print_result({"evaluation": figures, "seed": args.seed})
+    if args.json is not None:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    short = args.minimum_success_rate is not None and evaluation.success_rate < args.minimum_success_rate
+    return EXIT_NOT_GOOD_ENOUGH if short else EXIT_GOOD
+
+
+def _check(args: argparse.Namespace) -> None:
+    from ppo_robot.errors import BadInputError
+
+    for name in ("episodes", "workers"):
+        if getattr(args, name) < 1:
+            raise BadInputError(f"--{name}: given {getattr(args, name)}; expected at least 1")
+    if args.seed < 0:
+        raise BadInputError(f"--seed: given {args.seed}; expected 0 or more")
+    rate = args.minimum_success_rate
+    if rate is not None and not 0.0 <= rate <= 1.0:
+        raise BadInputError(f"--minimum-success-rate: given {rate}; expected 0 to 1")
+    if args.json is not None and not args.json.resolve().parent.is_dir():
+        raise BadInputError(f"--json {args.json}: no such directory {args.json.parent}; make it first")

@@ -1,0 +1,224 @@
+"""spec.json and envelope.yaml: what the policy reads, what it says, and the limits it was trained under."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ppo_robot.errors import BundleError, SpecError
+from ppo_robot.policy.manifest import DESCRIPTION, ENVELOPE, SPEC
+from ppo_robot.policy.runner import ControlPath
+from ppo_robot.spec.robot import RobotSpec, hash_description, resolve_urdf
+from ppo_robot.spec.strict import build, plain
+from ppo_robot.spec.task import TaskSpec
+from ppo_robot.state import RobotState
+
+# Products and sums repeat exactly on another machine, exp() may differ in its last bit.
+RELATIVE_TOLERANCE = 1e-12
+
+
+def describe(robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
+    """Return the whole contract of a policy, ready for JSON at full precision.
+
+    `robot` and `task` rebuild the specs exactly; what stands beside them follows from them, so that a person or another
+    program reads the contract without our code. Loading computes it again and refuses a bundle where both differ.
+
+    Raises:
+        SpecError: if the robot and the task do not fit together.
+    """
+    path = ControlPath(robot, task)
+    simulation = task.simulation
+    return {
+        "observation_size": sum(_sizes(path).values()),
+        "observations": _observations(path, robot),
+        "action": _action(path, robot, task),
+        "control_period": task.control_period,
+        "assumed_latency": {
+            "actuator_delay": simulation.actuator.delay,
+            "actuator_lag": simulation.actuator.lag,
+            "sensor_delay": simulation.sensors.delay,
+        },
+        "default_pose": {joint.name: joint.default_position for joint in robot.joints},
+        "joint_limits": {joint.name: _limits(joint) for joint in robot.joints},
+        "robot_description_hash": robot.description_hash,
+        "robot": {k: v for k, v in plain(robot).items() if k not in ("description", "urdf_directory")},
+        "task": plain(task),
+    }
+
+
+def restore(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskSpec]:
+    """Rebuild the specs from spec.json and the text of the URDF, and hold all of spec.json against them.
+
+    Raises:
+        BundleError: if a key is missing or unknown, a value is malformed, the URDF is another one, or what is resolved
+            does not follow from robot and task.
+    """
+    try:
+        found = hash_description(description)
+    except SpecError as error:
+        raise BundleError(f"{DESCRIPTION}: {error}") from None
+    expected = data.get("robot_description_hash")
+    if found != expected:
+        raise BundleError(
+            f"{DESCRIPTION}: its hash is {found[:12]}; {SPEC} says that the policy was trained on {str(expected)[:12]}"
+        )
+    for key in ("robot", "task"):
+        if not isinstance(data.get(key), dict):
+            raise BundleError(f"{SPEC}: {key}: missing; expected a mapping")
+    try:
+        values = {**data["robot"], "description": description}
+        robot = build(RobotSpec, values, SPEC, "robot")
+        robot = build(RobotSpec, {**values, "urdf_directory": _mesh_directory(robot)}, SPEC, "robot")
+        task = build(TaskSpec, data["task"], SPEC, "task")
+        recomputed = describe(robot, task)
+    except SpecError as error:
+        raise BundleError(str(error)) from None
+    wrong = difference(data, recomputed)
+    if wrong:
+        raise BundleError(f"{SPEC}: {wrong}; it was altered by hand")
+    return robot, task
+
+
+def make_envelope(robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
+    """Return the limits that the policy was trained and evaluated under, SI units, ready for YAML.
+
+    Positions are already narrowed by the task's margin: no target that the policy ever sent lies outside them.
+    """
+    path = ControlPath(robot, task)
+    joints = {}
+    for index, joint in enumerate(robot.joints):
+        joints[joint.name] = {
+            "position_lower": float(path.actions.lower[index]),
+            "position_upper": float(path.actions.upper[index]),
+            "velocity_limit": joint.velocity_limit,
+            "acceleration_limit": joint.acceleration_limit,
+            "jerk_limit": joint.jerk_limit,
+            "effort_limit": joint.effort_limit,
+        }
+    return {
+        "robot": robot.name,
+        "robot_description_hash": robot.description_hash,
+        "control_period": task.control_period,
+        "control_interface": robot.control_interface,
+        "joint_margin": task.action.joint_margin,
+        "joints": joints,
+        "base_link": robot.base_link,
+        "tool_frame": robot.tool_frame,
+        "workspace": plain(robot.workspace),
+        "self_collision_pairs": plain(robot.self_collision_pairs),
+    }
+
+
+def envelope_bytes(robot: RobotSpec, task: TaskSpec) -> bytes:
+    """Return envelope.yaml; PyYAML writes floats so that they read back exactly."""
+    head = "# The limits this policy was trained and evaluated under: rad (m for prismatic joints), s, N.m (N).\n"
+    return (head + yaml.safe_dump(make_envelope(robot, task), sort_keys=False, width=120)).encode()
+
+
+def read_envelope(data: bytes, robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
+    """Read envelope.yaml and hold it against the specs.
+
+    Raises:
+        BundleError: if it is not YAML, or says anything else than the specs.
+    """
+    try:
+        envelope = yaml.safe_load(data)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BundleError(f"{ENVELOPE}: not valid YAML ({' '.join(str(error).split())})") from None
+    wrong = difference(envelope, make_envelope(robot, task))
+    if wrong:
+        raise BundleError(f"{ENVELOPE}: {wrong}; it was altered by hand")
+    return envelope
+
+
+def difference(given: Any, expected: Any, path: str = "") -> str | None:
+    """Return where and how two trees of plain values first differ, or None."""
+    where = f"{path}: " if path else ""
+    if isinstance(expected, Mapping) and isinstance(given, Mapping):
+        for key in given:
+            if key not in expected:
+                return f"{where}unknown key '{key}'"
+        for key, value in expected.items():
+            if key not in given:
+                return f"{where}key '{key}' is missing"
+            found = difference(given[key], value, f"{path}.{key}" if path else str(key))
+            if found:
+                return found
+        return None
+    if isinstance(expected, list) and isinstance(given, list):
+        if len(given) != len(expected):
+            return f"{where}has {len(given)} entries; robot and task give {len(expected)}"
+        pairs = enumerate(zip(given, expected, strict=True))
+        return next(filter(None, (difference(one, other, f"{path}[{i}]") for i, (one, other) in pairs)), None)
+    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (given, expected))
+    same = math.isclose(given, expected, rel_tol=RELATIVE_TOLERANCE) if numbers else given == expected
+    return None if same else f"{where}given {given!r}; robot and task give {expected!r}"
+
+
+def _observations(path: ControlPath, robot: RobotSpec) -> list[dict[str, Any]]:
+    terms = []
+    for term, size in zip(path.observer.terms, _sizes(path).values(), strict=True):
+        spec = term.spec
+        terms.append(
+            {
+                "name": term.name,
+                "term": spec.term or term.name,
+                "params": dict(spec.params),
+                "unit": term.unit,
+                "frame": term.frame,
+                "shape": [spec.history, size // spec.history],
+                "size": size,
+                "joint_names": list(robot.joint_names) if term.frame == "joint" else [],
+                "scale": spec.scale,
+                "offset": spec.offset,
+                "clip": spec.clip,
+                "history": spec.history,
+                "maximum_age": spec.maximum_age,
+            }
+        )
+    return terms
+
+
+def _action(path: ControlPath, robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
+    actions, spec = path.actions, task.action
+    return {
+        "type": spec.type,
+        "size": path.model.joints,
+        "unit": "rad per control period" if spec.type == "joint_position_increment" else "rad",
+        "joint_names": list(robot.joint_names),
+        "clip": [-1.0, 1.0],
+        "scale": actions.scale.tolist(),
+        "offset": actions.offset.tolist(),
+        "filter_time_constant": spec.filter_time_constant,
+        "filter_gain": actions.filter_gain,
+        "joint_margin": spec.joint_margin,
+        "position_lower": actions.lower.tolist(),
+        "position_upper": actions.upper.tolist(),
+    }
+
+
+def _limits(joint: Any) -> dict[str, float]:
+    return {name: value for name, value in plain(joint).items() if name not in ("name", "default_position")}
+
+
+def _sizes(path: ControlPath) -> dict[str, int]:
+    state = RobotState.zeros(1, path.model.joints)
+    state.joint_position[:] = path.model.default_position
+    return path.observer.sizes(path.view(state, np.zeros((1, 3))))
+
+
+def _mesh_directory(robot: RobotSpec) -> str | None:
+    """Return where the meshes of the URDF lie on this machine, if the same URDF is installed here."""
+    if "://" not in robot.urdf:
+        return None
+    try:
+        path = resolve_urdf(robot.urdf, SPEC)
+        same = hash_description(path.read_text(encoding="utf-8")) == robot.description_hash
+    except (SpecError, OSError, UnicodeDecodeError):
+        return None
+    return str(Path(path).parent) if same else None

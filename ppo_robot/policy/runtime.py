@@ -1,0 +1,136 @@
+"""Runs a policy's ONNX graph: onnxruntime on one thread, no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ppo_robot.errors import BundleError, RunFailedError
+
+Array32 = NDArray[np.float32]
+
+INPUT = "observation"
+OUTPUTS = ("action_mean", "action_log_std", "action_scaled")
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@dataclass(frozen=True)
+class Action:
+    """What the policy chose for B robots.
+
+    Attributes:
+        action: (B, A) float32; not yet clipped to [-1, 1], which is the action path's part.
+        log_probability: (B,) float32, nats, the density of `action` under the policy.
+    """
+
+    action: Array32
+    log_probability: Array32
+
+
+class PolicyRuntime:
+    """A policy ready to run: raw observations in, mean and log-std of the action out.
+
+    Not for use by two threads at once: a single observation goes through buffers that are bound to the session.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        """Load the serialised ONNX graph.
+
+        Raises:
+            BundleError: if onnxruntime cannot run it, or its inputs and outputs are not those of a policy.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors have no common base but Exception
+            reason = " ".join(str(error).split())[:200]
+            raise BundleError(f"policy.onnx: onnxruntime cannot run it ({reason})") from None
+        self.observation_size = _width(self._session.get_inputs(), (INPUT,), "input")
+        self.action_size = _width(self._session.get_outputs(), OUTPUTS, "output")
+        self._bind_single()
+
+    def infer(self, observation: Array32) -> tuple[Array32, Array32]:
+        """Return mean and log-std (B, A), float32, of the action for observations (B, O) float32.
+
+        Raises:
+            ValueError: if the observation has another shape or type.
+            RunFailedError: if an input or output is not finite; it names the components.
+        """
+        if observation.dtype != np.float32 or observation.shape[1:] != (self.observation_size,):
+            raise ValueError(
+                f"observation: given {observation.dtype} {observation.shape};"
+                f" expected float32 (batch, {self.observation_size})"
+            )
+        _require_finite(observation, "observation")
+        if len(observation) == 1:
+            self._single_input[:] = observation
+            self._session.run_with_iobinding(self._binding)
+            mean, log_std = self._single_mean.copy(), self._single_log_std.copy()
+        else:
+            mean, log_std = self._session.run(OUTPUTS[:2], {INPUT: observation})
+        _require_finite(mean, "action mean")
+        _require_finite(log_std, "action log-std")
+        return mean, log_std
+
+    def act(self, observation: Array32, generator: np.random.Generator | None = None) -> Action:
+        """Return the mean action for observations (B, O), or with a generator one drawn from the policy.
+
+        Raises:
+            ValueError, RunFailedError: as `infer`.
+        """
+        mean, log_std = self.infer(observation)
+        if generator is None:
+            noise = np.zeros_like(mean)
+            action = mean
+        else:
+            noise = generator.standard_normal(mean.shape, dtype=np.float32)
+            action = mean + np.exp(log_std) * noise
+        # log N(action; mean, std) with action = mean + std * noise (Bishop 2006, equation 2.43, diagonal covariance)
+        log_probability = -0.5 * np.square(noise).sum(axis=1) - (log_std + np.float32(_HALF_LOG_TWO_PI)).sum(axis=1)
+        return Action(action, log_probability)
+
+    def scaled(self, observation: Array32) -> Array32:
+        """Return the mean action clipped and in SI units (B, A), before filter and limits, for observations (B, O)."""
+        return self._session.run(OUTPUTS[2:], {INPUT: observation})[0]
+
+    def _bind_single(self) -> None:
+        """Bind buffers for one observation: it spares the allocations and checks of `run`, a third of its time."""
+        cpu = ("cpu", 0)
+        self._single_input = np.zeros((1, self.observation_size), dtype=np.float32)
+        self._single_mean = np.zeros((1, self.action_size), dtype=np.float32)
+        self._single_log_std = np.zeros((1, self.action_size), dtype=np.float32)
+        self._binding = self._session.io_binding()
+        buffer = self._single_input
+        self._binding.bind_input(INPUT, *cpu, np.float32, buffer.shape, buffer.ctypes.data)
+        for name, buffer in zip(OUTPUTS, (self._single_mean, self._single_log_std), strict=False):
+            self._binding.bind_output(name, *cpu, np.float32, buffer.shape, buffer.ctypes.data)
+
+
+def _require_finite(values: Array32, what: str) -> None:
+    if not np.isfinite(values).all():
+        columns = np.flatnonzero(~np.isfinite(values).all(axis=0)).tolist()
+        raise RunFailedError(f"{what}: components {columns} are not finite; the policy cannot be trusted with that")
+
+
+def _width(nodes: list[onnxruntime.NodeArg], names: tuple[str, ...], kind: str) -> int:
+    """Return the common second dimension of the named inputs or outputs, all float32 (batch, n)."""
+    found = tuple(node.name for node in nodes)
+    if found != names:
+        raise BundleError(f"policy.onnx: {kind}s are {', '.join(found)}; expected {', '.join(names)}")
+    widths = set()
+    for node in nodes:
+        if node.type != "tensor(float)" or len(node.shape) != 2 or not isinstance(node.shape[1], int):
+            raise BundleError(f"policy.onnx: {kind} {node.name} is {node.type} {node.shape}; expected float (batch, n)")
+        widths.add(node.shape[1])
+    if len(widths) != 1:
+        raise BundleError(f"policy.onnx: {kind}s differ in width: {sorted(widths)}")
+    return int(widths.pop())

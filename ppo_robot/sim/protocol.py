@@ -1,0 +1,29 @@
+"""What learner and workers agree on: the arrays that they share, and the message that is sent most."""
+
+from __future__ import annotations
+
+from ppo_robot.sim.randomness import STATE_WORDS
+from ppo_robot.sim.shared import Layout
+
+STEP = b"step"
+"""The one message that is not JSON: it is sent thousands of times a second."""
+
+SNAPSHOT_ARRAYS = ("episode_step", "episode_action", "episode_random")
+"""All that is needed to build the running episodes again (see `BatchEnv.replay`)."""
+
+
+def shared_layout(num_envs: int, observation: int, action: int, metrics: int, episode_steps: int) -> Layout:
+    """Return what a vector environment of N robots shares."""
+    return {
+        "action": ("float32", (num_envs, action)),
+        "observation": ("float32", (num_envs, observation)),
+        "final_observation": ("float32", (num_envs, observation)),
+        "reward": ("float64", (num_envs,)),
+        "terminated": ("bool", (num_envs,)),
+        "truncated": ("bool", (num_envs,)),
+        "episode": ("float64", (num_envs, metrics)),
+        "cpu_seconds": ("float64", (num_envs,)),
+        "episode_step": ("int64", (num_envs,)),
+        "episode_action": ("float32", (num_envs, episode_steps, action)),
+        "episode_random": ("uint64", (num_envs, STATE_WORDS)),
+    }

@@ -1,0 +1,70 @@
+"""Judging a bundle: its ONNX policy, in simulation, over many episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppo_robot.policy.bundle import Bundle
+from ppo_robot.sim.vector_env import WorkerVectorEnv
+from ppo_robot.training.evaluation import EVALUATION_SEED_OFFSET, Evaluation, evaluate
+
+ActionMode = Literal["deterministic", "stochastic"]
+
+ENVIRONMENTS = 64
+"""Environments of an evaluation: part of which episodes a seed means, so it is not the user's to vary."""
+
+
+def judge(
+    bundle: Bundle,
+    episodes: int,
+    seed: int,
+    action: ActionMode = "deterministic",
+    workers: int = 2,
+    goal: Sequence[float] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Run the bundle's policy in the simulation that it was trained in.
+
+    Args:
+        bundle: loaded and checked.
+        episodes: how many.
+        seed: of starts, goals, noise and, for the stochastic policy, of its actions.
+        action: the policy's mean, or a draw from it.
+        workers: simulation processes; no figure depends on it.
+        goal: (3,) m, the same goal for every episode; by default each episode draws its own.
+        on_progress: called with the number of episodes done.
+
+    Raises:
+        BadInputError: if the goal lies outside the robot's workspace.
+    """
+    env = WorkerVectorEnv(bundle.robot, bundle.task, min(ENVIRONMENTS, episodes), min(workers, episodes), seed)
+    try:
+        if goal is not None:
+            env.fix_goal((float(goal[0]), float(goal[1]), float(goal[2])))
+        generator = np.random.default_rng([seed, EVALUATION_SEED_OFFSET]) if action == "stochastic" else None
+
+        def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+            return bundle.runtime.act(observation, generator)[0]
+
+        return evaluate(env, act, episodes, seed, on_progress)
+    finally:
+        env.close()
+
+
+def gates(evaluation: Evaluation, seed: int, threshold: float) -> dict[str, Any]:
+    """Return what a bundle's `eval.json` holds: the figures, and the gate on the success rate."""
+    summary = evaluation.summary()
+    gate = {
+        "name": "success_rate",
+        "threshold": threshold,
+        "value": summary["success_rate"],
+        "ci95": summary["success_ci95"],
+        "episodes": summary["episodes"],
+        "seeds": [seed],
+        "passed": summary["success_rate"] >= threshold,
+    }
+    return {"gates": [gate], "summary": summary}
