@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 HELP = "run a bundle for many episodes and judge it"
@@ -30,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate the bundle, print and write its figures."""
+    from ppo_robot.cli.outputs import write_figures
     from ppo_robot.errors import EXIT_GOOD, EXIT_NOT_GOOD_ENOUGH
     from ppo_robot.policy.bundle import load_bundle
     from ppo_robot.training.finish import print_result
@@ -43,13 +43,13 @@ def run(args: argparse.Namespace) -> int:
     figures = evaluation.summary() | {"seed": args.seed, "plant": args.plant, "action": args.action}
     figures |= {"bundle": str(args.bundle), "bundle_id": bundle.id}
     print_result({"evaluation": figures, "seed": args.seed})
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_figures(args.json, figures)
     short = args.minimum_success_rate is not None and evaluation.success_rate < args.minimum_success_rate
     return EXIT_NOT_GOOD_ENOUGH if short else EXIT_GOOD
 
 
 def _check(args: argparse.Namespace) -> None:
+    from ppo_robot.cli.outputs import check_output
     from ppo_robot.errors import BadInputError
 
     for name in ("episodes", "workers"):
@@ -60,5 +60,4 @@ def _check(args: argparse.Namespace) -> None:
     rate = args.minimum_success_rate
     if rate is not None and not 0.0 <= rate <= 1.0:
         raise BadInputError(f"--minimum-success-rate: given {rate}; expected 0 to 1")
-    if args.json is not None and not args.json.resolve().parent.is_dir():
-        raise BadInputError(f"--json {args.json}: no such directory {args.json.parent}; make it first")
+    check_output(args.json)

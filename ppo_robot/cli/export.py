@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export the run; raises a one-line error if anything does not fit, and then nothing was written."""
     from ppo_robot.policy.export import check_destination, export_bundle
-    from ppo_robot.training.policy_source import load_policy
+    from ppo_robot.training.run import load_policy
 
     destination: Path = args.out or args.run / "bundle"
     check_destination(destination)

@@ -63,7 +63,7 @@ def render(bundle: Bundle) -> str:
         ("created", f"{manifest['created']}, {size / 1024:.0f} KiB, {'signed' if bundle.signed else 'unsigned'}"),
         ("parent", manifest["parent"] or "none"),
         ("task", f"{bundle.task.name}, every {1000 * contract['control_period']:g} ms"),
-        ("robot", f"{bundle.robot.name}, URDF {contract['robot_description_hash'][:12]}, tool {bundle.robot.tool_frame}"),
+        ("robot", f"{bundle.robot.name}, tool {bundle.robot.tool_frame}, URDF {bundle.robot.description_hash[:12]}"),
         ("latency", ", ".join(f"{name} {1000 * value:g} ms" for name, value in latency.items()) + " assumed"),
         ("network", f"{contract['observation_size']} observations to {action['size']} actions"),
     ]
@@ -101,12 +101,13 @@ def _observations(contract: dict[str, Any]) -> str:
 
 def _joints(contract: dict[str, Any]) -> str:
     action = contract["action"]
-    head = ["joint", "default", "lower", "upper", "velocity", "acceleration", "jerk", "effort", f"scale ({action['unit']})"]
+    limits = ("velocity", "acceleration", "jerk", "effort")
+    head = ["joint", "default", "lower", "upper", *limits, f"scale ({action['unit']})"]
     rows = []
     for name, scale in zip(action["joint_names"], action["scale"], strict=True):
         limit = contract["joint_limits"][name]
         span = (contract["default_pose"][name], limit["position_lower"], limit["position_upper"])
-        rates = tuple(limit[f"{key}_limit"] for key in ("velocity", "acceleration", "jerk", "effort"))
+        rates = tuple(limit[f"{key}_limit"] for key in limits)
         rows.append([name, *(f"{value:.5g}" for value in (*span, *rates, scale))])
     return f"action {action['type']}\n" + _columns(head, rows)
 

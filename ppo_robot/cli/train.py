@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 HELP = "train a policy for a task and export its bundle"
@@ -32,12 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, export the best policy, judge the bundle, and say where everything lies."""
+    from ppo_robot.cli.outputs import check_output, write_figures
     from ppo_robot.errors import EXIT_GOOD, EXIT_INTERRUPTED
     from ppo_robot.training import finish
     from ppo_robot.training import run as runs
     from ppo_robot.training.sinks import JsonLinesSink, ProgressSink, Sink, TensorBoardSink
     from ppo_robot.training.trainer import Outcome
 
+    check_output(args.json)
     directory = _prepare(args)
     print(f"run directory: {directory}", flush=True)
     sinks: list[Sink] = [JsonLinesSink(directory), TensorBoardSink(directory), ProgressSink()]
@@ -47,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     result = finish.export_and_judge(directory, args.episodes)
     finish.print_result(result)
-    if args.json is not None:
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_figures(args.json, result)
     print(f"bundle: {directory / runs.BUNDLE}")
     return EXIT_GOOD
 

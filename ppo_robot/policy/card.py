@@ -47,7 +47,7 @@ def gate_table(evaluation: Mapping[str, Any]) -> str:
             [gate["name"], f"{gate['threshold']:g}", f"{gate['value']:.4f}", interval, gate["episodes"], seeds, verdict]
         )
     text = _table(["gate", "threshold", "value", "95 % interval", "episodes", "seeds", ""], rows)
-    error = evaluation.get("final_error_m")
+    error = evaluation.get("summary", evaluation).get("final_error_m")
     if isinstance(error, Mapping):
         shown = ", ".join(f"{name} {1000.0 * value:.1f} mm" for name, value in error.items())
         text += f"\nDistance from the goal at the end: {shown}.\n"
@@ -96,9 +96,9 @@ def _action(contract: Mapping[str, Any], task: TaskSpec) -> str:
     latency = contract["assumed_latency"]
     note = (
         f"`{action['type']}`, in {action['unit']}: offset + scale * clip(output, -1, 1).{filtered} Targets stay"
-        f" {action['joint_margin']:g} rad inside the position limits. Trained with {1000 * latency['sensor_delay']:g} ms"
-        f" from joint to policy, {1000 * latency['actuator_delay']:g} ms dead time and"
-        f" {1000 * latency['actuator_lag']:g} ms lag of the servos.\n\n"
+        f" {action['joint_margin']:g} rad inside the position limits. Trained with"
+        f" {1000 * latency['sensor_delay']:g} ms from joint to policy, {1000 * latency['actuator_delay']:g} ms dead"
+        f" time and {1000 * latency['actuator_lag']:g} ms lag of the servos.\n\n"
     )
     return "## What it does\n\n" + note + _table(["joint", "scale", "offset"], rows)
 

@@ -103,8 +103,8 @@ def replay(data: bytes, robot: RobotSpec, task: TaskSpec, infer: Infer) -> dict[
         target.append(path.apply(arrays["applied_action"][tick]))
     worst = {}
     worst["observation"] = _deviation(arrays, "observation", np.stack(observation), robot, task)
-    rows = arrays["observation"].reshape(-1, arrays["observation"].shape[-1])
-    for prefix, inputs in (("", rows), ("probe_", arrays["probe_observation"])):
+    rows = arrays["observation"].reshape(-1, arrays["observation"].shape[-1]).astype(np.float32)
+    for prefix, inputs in (("", rows), ("probe_", arrays["probe_observation"].astype(np.float32))):
         for some in (slice(None), *(slice(row, row + 1) for row in range(min(SINGLE_ROWS, len(inputs))))):
             for name, values in zip(("action_mean", "action_log_std"), _run(infer, inputs[some]), strict=True):
                 expected = arrays[prefix + name].reshape(-1, values.shape[-1])[some]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -19,8 +19,7 @@ OUTPUTS = ("action_mean", "action_log_std", "action_scaled")
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """What the policy chose for B robots.
 
     Attributes:
@@ -89,11 +88,10 @@ class PolicyRuntime:
         """
         mean, log_std = self.infer(observation)
         if generator is None:
-            noise = np.zeros_like(mean)
-            action = mean
+            noise, action = np.zeros_like(mean), mean
         else:
             noise = generator.standard_normal(mean.shape, dtype=np.float32)
-            action = mean + np.exp(log_std) * noise
+            action = (mean + np.exp(log_std) * noise).astype(np.float32)
         # log N(action; mean, std) with action = mean + std * noise (Bishop 2006, equation 2.43, diagonal covariance)
         log_probability = -0.5 * np.square(noise).sum(axis=1) - (log_std + np.float32(_HALF_LOG_TWO_PI)).sum(axis=1)
         return Action(action, log_probability)

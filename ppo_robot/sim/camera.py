@@ -16,19 +16,20 @@ from ppo_robot.spec.task import SimulationSpec
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
+Picture = NDArray[np.float32]
 
-BACKDROP = np.array([38.0, 47.0, 60.0])
-FLOOR = np.array([62.0, 74.0, 92.0])
-GRID_LINE = np.array([84.0, 98.0, 119.0])
-GOAL_AWAY = np.array([255.0, 176.0, 32.0])
-GOAL_REACHED = np.array([52.0, 211.0, 153.0])
-TRAIL = np.array([148.0, 197.0, 255.0])
+BACKDROP = np.array([38.0, 47.0, 60.0], dtype=np.float32)
+FLOOR = np.array([62.0, 74.0, 92.0], dtype=np.float32)
+GRID_LINE = np.array([84.0, 98.0, 119.0], dtype=np.float32)
+GOAL_AWAY = np.array([255.0, 176.0, 32.0], dtype=np.float32)
+GOAL_REACHED = np.array([52.0, 211.0, 153.0], dtype=np.float32)
+TRAIL = np.array([148.0, 197.0, 255.0], dtype=np.float32)
 
 _NEAR, _FAR = 0.05, 12.0
 _FIELD_OF_VIEW = 34.0  # degrees, vertical
 _GRID_PITCH = 0.2  # m
 _SUPERSAMPLING = 2
-_LIGHT = (0.6, -0.9, 2.2)
+_LIGHT = (0.3, -0.5, 2.4)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Camera:
         self._projection_matrix = np.array(self._projection).reshape(4, 4).T
         self._eye = eye
         self._rays = self._pixel_rays()
-        self._floor_colour, self._floor_presence = self._paint_floor(target)
+        self._scene, self._floor_presence = self._paint_floor(target)
 
     def close(self) -> None:
         """Free the physics client."""
@@ -110,17 +111,16 @@ class Camera:
             renderer=pybullet.ER_TINY_RENDERER,
             physicsClientId=self._client,
         )
-        image = np.reshape(colour, (height, width, 4))[:, :, :3].astype(np.float64)
         segments = np.reshape(segments, (height, width))
-        buffer = np.reshape(depth, (height, width)).astype(np.float64)
-        distance = _FAR * _NEAR / (_FAR - (_FAR - _NEAR) * buffer)
-        image = self._with_floor(image, segments)
-        distance[segments != self._body] = np.inf
+        image = self._with_floor(np.reshape(colour, (height, width, 4))[:, :, :3], segments)
         if trail is not None and len(trail) > 1:
             self._draw_trail(image, trail)
         if goal is not None:
+            buffer = np.where(segments == self._body, np.reshape(depth, (height, width)), 1.0)
+            distance = _FAR * _NEAR / (_FAR - (_FAR - _NEAR) * buffer)
             self._draw_goal(image, distance, goal)
-        small = image.reshape(self.height, _SUPERSAMPLING, self.width, _SUPERSAMPLING, 3).mean(axis=(1, 3))
+        corners = [image[down::_SUPERSAMPLING, right::_SUPERSAMPLING] for down in range(2) for right in range(2)]
+        small = sum(corners[1:], corners[0]) / len(corners)
         return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
     def _base_pose(self, base_link: str) -> tuple[Array, Array]:
@@ -164,7 +164,7 @@ class Camera:
         target = 0.5 * (across.min() + across.max()) * right + 0.5 * (along.min() + along.max()) * up
         target = target + np.median(points @ backward) * backward
         relative = points - target
-        slope = 0.9 * math.tan(math.radians(_FIELD_OF_VIEW) / 2)
+        slope = 0.96 * math.tan(math.radians(_FIELD_OF_VIEW) / 2)
         reach = np.maximum(np.abs(relative @ up), np.abs(relative @ right) * self.height / self.width)
         distance = float((reach / slope + relative @ backward).max())
         return target + distance * backward, target
@@ -177,8 +177,8 @@ class Camera:
         rays = np.stack([*np.meshgrid(across, along), -np.ones((height, width))], axis=-1)
         return rays @ self._view_matrix[:3, :3]
 
-    def _paint_floor(self, target: Array) -> tuple[Array, Array]:
-        """Return the floor's colour (height, width, 3) and how much of it shows (height, width), 0 far away."""
+    def _paint_floor(self, target: Array) -> tuple[Picture, Picture]:
+        """Return floor and backdrop (height, width, 3), and how much of the floor shows (height, width), 0 far away."""
         drop = np.minimum(self._rays[:, :, 2], -1e-6)
         depth = -self._eye[2] / drop
         place = self._eye[:2] + depth[:, :, None] * self._rays[:, :, :2]
@@ -188,45 +188,58 @@ class Camera:
         off = np.abs(place / _GRID_PITCH - np.rint(place / _GRID_PITCH)) * _GRID_PITCH
         pixel = depth / (self._projection_matrix[1, 1] * self._size[1] / 2.0)
         line = np.clip(1.6 - off.min(axis=2) / np.maximum(pixel, 1e-9), 0.0, 1.0)[:, :, None]
-        return FLOOR + (GRID_LINE - FLOOR) * line, presence
+        scene = BACKDROP + (FLOOR + (GRID_LINE - FLOOR) * line - BACKDROP) * presence[:, :, None]
+        return scene.astype(np.float32), presence.astype(np.float32)
 
-    def _with_floor(self, image: Array, segments: NDArray[np.int32]) -> Array:
+    def _with_floor(self, colour: Image, segments: NDArray[np.int32]) -> Picture:
         """Return the image with our floor and backdrop in place of the renderer's, the renderer's shadows kept."""
+        scene = self._scene.copy()
         floor = segments == self._floor_body
-        lit = float(np.percentile(image[floor], 95)) if floor.any() else 255.0
-        shade = np.where(floor, image[:, :, 0] / max(lit, 1.0), 1.0)
-        shade = np.clip(0.35 + 0.65 * shade, 0.0, 1.0)[:, :, None]
-        presence = self._floor_presence[:, :, None]
-        scene = BACKDROP * (1.0 - presence) + self._floor_colour * shade * presence
-        return np.where((segments == self._body)[:, :, None], image, scene)
+        if floor.any():
+            light = colour[:, :, 0][floor].astype(np.float32)
+            shade = np.minimum(light / max(float(np.percentile(light, 95)), 1.0), 1.0)
+            scene[floor] *= (1.0 - self._floor_presence[floor] * (1.0 - np.square(shade)))[:, None]
+        robot = segments == self._body
+        scene[robot] = colour[robot]
+        return scene
 
-    def _draw_goal(self, image: Array, distance: Array, goal: GoalMark) -> None:
+    def _draw_goal(self, image: Picture, distance: Array, goal: GoalMark) -> None:
         colour = GOAL_REACHED if goal.reached else GOAL_AWAY
         centre = self._world(goal.position[None])[0] - self._eye
-        along = self._rays @ centre / np.square(self._rays).sum(axis=2)
-        miss = np.linalg.norm(self._rays * along[:, :, None] - centre, axis=2)
         depth = float(-(self._view_matrix[2, :3] @ centre))
+        column, row = self._pixel(goal.position[None])
+        reach = int(1.2 * goal.halo / depth * self._projection_matrix[1, 1] * self._size[1] / 2.0) + 2
+        patch = tuple(slice(max(0, int(middle[0]) - reach), int(middle[0]) + reach) for middle in (row, column))
+        rays = self._rays[patch]
+        along = rays @ centre / np.square(rays).sum(axis=2)
+        miss = np.linalg.norm(rays * along[:, :, None] - centre, axis=2)
         for radius, core, rim in ((goal.halo, 0.16, 0.30), (goal.tolerance, 0.95, 0.0)):
             share = miss / radius
             alpha = np.where(share < 1.0, core + rim * share**6, 0.0)
             # Hidden where the robot stands before the sphere's middle; seen through its near half.
-            alpha = np.where(distance < depth - 0.3 * radius, 0.0, alpha)[:, :, None]
-            image += (colour - image) * alpha
+            alpha = np.where(distance[patch] < depth - 0.3 * radius, 0.0, alpha)[:, :, None]
+            image[patch] += (colour - image[patch]) * alpha
 
-    def _draw_trail(self, image: Array, trail: Array) -> None:
+    def _pixel(self, position: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return column and row (n,) in the supersampled picture of positions (n, 3) in the base frame."""
+        seen = self._world(position) @ self._view_matrix[:3, :3].T + self._view_matrix[:3, 3]
+        width, height = self._size
+        column = (seen[:, 0] * self._projection_matrix[0, 0] / -seen[:, 2] + 1.0) / 2.0 * width
+        row = (1.0 - seen[:, 1] * self._projection_matrix[1, 1] / -seen[:, 2]) / 2.0 * height
+        return column.astype(np.int64), row.astype(np.int64)
+
+    def _draw_trail(self, image: Picture, trail: Array) -> None:
         """Draw dots so close that they make a line, the oldest faintest; over everything, being thin."""
         count = len(trail)
         fine = np.linspace(0.0, count - 1.0, min(2000, 12 * count))
         points = np.stack([np.interp(fine, np.arange(count), trail[:, axis]) for axis in range(3)], axis=1)
-        seen = self._world(points) @ self._view_matrix[:3, :3].T + self._view_matrix[:3, 3]
-        depth = -seen[:, 2]
+        column, row = self._pixel(points)
         width, height = self._size
-        column = ((seen[:, 0] * self._projection_matrix[0, 0] / depth + 1.0) / 2.0 * width).astype(int)
-        row = ((1.0 - seen[:, 1] * self._projection_matrix[1, 1] / depth) / 2.0 * height).astype(int)
-        cover = np.zeros((height, width))
-        strength = 0.75 * fine / max(count - 1.0, 1.0)
+        cover = np.zeros((height, width), dtype=np.float32)
+        strength = (0.75 * fine / max(count - 1.0, 1.0)).astype(np.float32)
         for down in range(2):
             for right in range(2):
                 y, x = np.clip(row + down, 0, height - 1), np.clip(column + right, 0, width - 1)
                 np.maximum.at(cover, (y, x), strength)
-        image += (TRAIL - image) * cover[:, :, None]
+        drawn = cover > 0.0
+        image[drawn] += (TRAIL - image[drawn]) * cover[drawn][:, None]

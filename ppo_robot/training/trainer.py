@@ -90,9 +90,7 @@ class Trainer:
         """
         counters, spec = self.counters, self.experiment.training
         if counters.iteration == 0:
-            self.collector.start(self.experiment.seed)
-            first = torch.from_numpy(self.collector.observation)
-            self.learner.warm_start(first, first)
+            self.start()
         for sink in self.sinks:
             sink.on_start(counters.iteration, counters.steps, spec.total_steps)
         try:
@@ -103,10 +101,16 @@ class Trainer:
                     return Outcome.STEPS_USED_UP
                 if self.stop_requested:
                     return Outcome.INTERRUPTED
-                self._iterate()
+                self.iterate()
         finally:
             for sink in self.sinks:
                 sink.on_end()
+
+    def start(self) -> None:
+        """Begin the first episodes of a new run."""
+        self.collector.start(self.experiment.seed)
+        first = torch.from_numpy(self.collector.observation)
+        self.learner.warm_start(first, first)
 
     def close(self) -> None:
         """End the worker processes."""
@@ -123,8 +127,25 @@ class Trainer:
         self.collector.observation = self.env.restore(_below("env.", arrays)).copy()
         self.counters = Counters(**checkpoint.counters)
 
-    def _iterate(self) -> None:
+    def iterate(self) -> None:
         """One rollout, one update, and what is due after them."""
+        counters, spec = self.counters, self.experiment.training
+        record = self.learn()
+        last = counters.steps >= spec.total_steps
+        if last or counters.iteration % spec.evaluation.interval_iterations == 0:
+            record["evaluation"] = self._evaluate()
+        for sink in self.sinks:
+            sink.on_iteration(record)
+        due = counters.iteration % spec.checkpoint.interval_iterations == 0
+        if due or last or counters.bar_passed or self.stop_requested:
+            self.store.save(self._arrays(), asdict(counters))
+
+    def learn(self) -> Record:
+        """One rollout and one update; return what they showed.
+
+        Raises:
+            RunFailedError: if a number is not finite; the failing step was not taken.
+        """
         counters, spec = self.counters, self.experiment.training
         began, cpu_began = time.perf_counter(), self._cpu_seconds()
         try:
@@ -142,16 +163,8 @@ class Trainer:
         counters.iteration += 1
         counters.steps += steps
         counters.wall_seconds += ended - began
-        record = self._record(figures, update, steps, ended - began, ended - learning_began)
-        last = counters.steps >= spec.total_steps
-        if last or counters.iteration % spec.evaluation.interval_iterations == 0:
-            record["evaluation"] = self._evaluate()
         counters.cpu_seconds += self._cpu_seconds() - cpu_began
-        for sink in self.sinks:
-            sink.on_iteration(record)
-        due = counters.iteration % spec.checkpoint.interval_iterations == 0
-        if due or last or counters.bar_passed or self.stop_requested:
-            self.store.save(self._arrays(), asdict(counters))
+        return self._record(figures, update, steps, ended - began, ended - learning_began)
 
     def _evaluate(self) -> dict[str, Any]:
         """Judge the deterministic policy; keep it if it is the best; decide whether the bar is passed."""
