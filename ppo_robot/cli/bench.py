@@ -11,7 +11,7 @@ EXAMPLE = "ppo-robot bench rollout --json out.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be measured, and how long."""
-    parser.add_argument("what", choices=["rollout"], help="rollout: a bare physics loop, rollouts, and training, in turn")
+    parser.add_argument("what", choices=["rollout"], help="bare physics, rollouts and training, in turn")
     parser.add_argument("--task", default="reach", help="a task of config/tasks, or a path (default: reach)")
     parser.add_argument("--robot", default="arm6", help="a robot of config/robots, or a path (default: arm6)")
     parser.add_argument("--training", default="default", help="a file of config/training, or a path")

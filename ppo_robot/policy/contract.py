@@ -77,7 +77,8 @@ def restore(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskS
         task = build(TaskSpec, data["task"], SPEC, "task")
         recomputed = describe(robot, task)
     except SpecError as error:
-        raise BundleError(str(error)) from None
+        text = str(error)
+        raise BundleError(text if text.startswith(SPEC) else f"{SPEC}: {text}") from None
     wrong = difference(data, recomputed)
     if wrong:
         raise BundleError(f"{SPEC}: {wrong}; it was altered by hand")

@@ -101,7 +101,8 @@ def replay(data: bytes, robot: RobotSpec, task: TaskSpec, infer: Infer) -> dict[
             path.reset(state)
         observation.append(path.observe(state, goal))
         target.append(path.apply(arrays["applied_action"][tick]))
-    worst = {}
+    # The targets first: they are part of what is observed.
+    worst = {"joint_target": _deviation(arrays, "joint_target", np.stack(target), robot, task)}
     worst["observation"] = _deviation(arrays, "observation", np.stack(observation), robot, task)
     rows = arrays["observation"].reshape(-1, arrays["observation"].shape[-1]).astype(np.float32)
     for prefix, inputs in (("", rows), ("probe_", arrays["probe_observation"].astype(np.float32))):
@@ -110,7 +111,6 @@ def replay(data: bytes, robot: RobotSpec, task: TaskSpec, infer: Infer) -> dict[
                 expected = arrays[prefix + name].reshape(-1, values.shape[-1])[some]
                 share = _compare(values, expected, arrays, name)
                 worst[name] = max(worst.get(name, 0.0), share)
-    worst["joint_target"] = _deviation(arrays, "joint_target", np.stack(target), robot, task)
     return worst
 
 

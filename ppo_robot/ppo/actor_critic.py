@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -112,8 +113,7 @@ class ActorCritic(torch.nn.Module):
             old_std = torch.ones_like(old_std)
         normaliser.update(value_target.reshape(-1, 1))
         new_mean, new_std = normaliser.mean, normaliser.standard_deviation
-        last_layer = self.critic[-1]
-        assert isinstance(last_layer, torch.nn.Linear)
+        last_layer = cast(torch.nn.Linear, self.critic[-1])
         last_layer.weight.copy_(last_layer.weight.double() * (old_std / new_std))
         last_layer.bias.copy_((old_std * last_layer.bias.double() + old_mean - new_mean) / new_std)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -101,5 +101,4 @@ class RunningNormaliser(torch.nn.Module):
 
 
 def _refresh_after_load(module: torch.nn.Module, _incompatible_keys: Any) -> None:
-    assert isinstance(module, RunningNormaliser)
-    module.refresh()
+    cast(RunningNormaliser, module).refresh()

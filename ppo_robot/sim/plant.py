@@ -144,7 +144,8 @@ def _keep_only_listed_pairs(model: RobotModel, spec: SimulationSpec, client: int
     indices = sorted(links.values())
     for place, first in enumerate(indices):
         for second in indices[place + 1 :]:
-            pybullet.setCollisionFilterPair(body, body, first, second, int(frozenset((first, second)) in wanted), client)
+            collide = int(frozenset((first, second)) in wanted)
+            pybullet.setCollisionFilterPair(body, body, first, second, collide, physicsClientId=client)
 
 
 def _prepare_joints(model: RobotModel, client: int, body: int) -> None:

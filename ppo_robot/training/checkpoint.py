@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from ppo_robot.errors import CheckpointError
-from ppo_robot.training.files import sha256, write_atomically, write_json
+from ppo_robot.files import sha256, write_atomically, write_json
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"iteration_(\d{8})\.json")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ppo_robot.files import write_json
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.policy.export import export_bundle
 from ppo_robot.training.evaluation import Evaluation
-from ppo_robot.training.files import write_json
 from ppo_robot.training.judge import gates, judge
 from ppo_robot.training.run import BUNDLE, RESULT_FILE, first_passed, load_policy
 

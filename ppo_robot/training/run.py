@@ -20,10 +20,10 @@ from typing import Any
 import torch
 
 from ppo_robot.errors import BadInputError
+from ppo_robot.files import write_json
 from ppo_robot.ppo.actor_critic import ActorCritic
 from ppo_robot.spec.experiment import CONFIG_FILE, Experiment, restore_experiment, save_experiment
 from ppo_robot.training.checkpoint import CheckpointStore
-from ppo_robot.training.files import write_json
 from ppo_robot.training.provenance import provenance
 from ppo_robot.training.sinks import METRICS_FILE, Sink, read_records
 from ppo_robot.training.trainer import CHECKPOINTS, Outcome, Trainer

@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ppo_robot.files import write_atomically
 from ppo_robot.training.collector import HISTOGRAM_EDGES
-from ppo_robot.training.files import write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 
