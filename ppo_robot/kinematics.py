@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pinocchio
 from numpy.typing import NDArray
@@ -39,6 +41,10 @@ class RobotModel:
         self._configuration = pinocchio.neutral(self._model)
         pinocchio.framesForwardKinematics(self._model, self._data, self._configuration)
         base = self._data.oMf[self._frame(spec.base_link)]
+        if self._model.frames[self._frame(spec.base_link)].parentJoint != 0:
+            raise SpecError(f"robot {spec.name}: base_link '{spec.base_link}' is moved by a controlled joint")
+        if self._model.frames[self._tool].parentJoint == 0:
+            raise SpecError(f"robot {spec.name}: tool_frame '{spec.tool_frame}' is moved by no controlled joint")
         self._base_position = base.translation.copy()
         self._base_rotation = base.rotation.copy()
         self._base_moved = not base.isIdentity(0.0)
@@ -69,9 +75,10 @@ class RobotModel:
         return _rotate_back(out, self._base_rotation) if self._base_moved else out
 
     def _frame(self, name: str) -> int:
-        if not self._model.existFrame(name):
-            raise SpecError(f"robot {self.spec.name}: no frame '{name}' in its URDF")
-        return int(self._model.getFrameId(name))
+        # A link: URDF gives links and joints name spaces of their own, and a joint may have the name of another link.
+        if not self._model.existFrame(name, pinocchio.FrameType.BODY):
+            raise SpecError(f"robot {self.spec.name}: no link '{name}' in its URDF")
+        return int(self._model.getFrameId(name, pinocchio.FrameType.BODY))
 
     def _joint_index(self, name: str) -> int:
         if not self._model.existJointName(name):
@@ -98,7 +105,10 @@ def _reduced_model(spec: RobotSpec) -> pinocchio.Model:
         if name in spec.joint_names:
             continue
         joint = model.joints[identifier]
-        if name in spec.locked_joints and joint.nq == 1:
-            reference[joint.idx_q] = spec.locked_joints[name]
+        angle = spec.locked_joints.get(name, 0.0)
+        if joint.nq == 1:
+            reference[joint.idx_q] = angle
+        elif joint.nq == 2:  # a continuous joint's configuration is a point on the circle
+            reference[joint.idx_q : joint.idx_q + 2] = math.cos(angle), math.sin(angle)
         locked.append(identifier)
     return pinocchio.buildReducedModel(model, locked, reference) if locked else model

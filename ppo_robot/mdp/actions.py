@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ppo_robot.errors import SpecError
 from ppo_robot.kinematics import RobotModel
 from ppo_robot.spec.task import ActionSpec
 
@@ -21,10 +22,17 @@ class ActionPath:
     """
 
     def __init__(self, spec: ActionSpec, model: RobotModel, control_period: float, batch: int) -> None:
-        """Prepare `batch` robots; call `reset` before the first `apply`."""
+        """Prepare `batch` robots; call `reset` before the first `apply`.
+
+        Raises:
+            SpecError: if the margin leaves a joint no range.
+        """
         self.spec = spec
         self.lower = model.lower + spec.joint_margin
         self.upper = model.upper - spec.joint_margin
+        if not (self.lower < self.upper).all():
+            name = model.spec.joint_names[int(np.argmin(self.upper - self.lower))]
+            raise SpecError(f"action.joint_margin: given {spec.joint_margin}; it leaves joint '{name}' no range")
         if spec.type == "joint_position_increment":
             # rad per control period
             self.scale = spec.scale * model.velocity_limit * control_period

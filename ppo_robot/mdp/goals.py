@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 Uniform = Callable[[NDArray[np.intp], int], Array]
 """(rows (k,), n) to uniform numbers (k, n) in [0, 1), from each row's own stream."""
 
+GOAL_ATTEMPTS = 10_000
+"""Draws of a goal before a workspace is called empty; ours need two to five."""
+
 GOALS: Registry[Callable[..., Array]] = Registry("goal")
 
 
@@ -48,16 +51,25 @@ def check_goal(position: Array, workspace: WorkspaceSpec) -> None:
 
 @GOALS.register()
 def tool_position_in_workspace(workspace: WorkspaceSpec, rows: NDArray[np.intp], uniform: Uniform) -> Array:
-    """Draw tool positions (k, 3) m uniformly over the workspace's volume, one from the stream of each row."""
+    """Draw tool positions (k, 3) m uniformly over the workspace's volume, one from the stream of each row.
+
+    Raises:
+        BadInputError: if the workspace is empty, or nearly so.
+    """
     goal = np.empty((len(rows), 3))
     pending = np.arange(len(rows))
     lower, upper = bounding_box(workspace)
-    while len(pending):
+    for _ in range(GOAL_ATTEMPTS):
         draw = lower + uniform(rows[pending], 3) * (upper - lower)
         accepted = inside_workspace(draw, workspace)
         goal[pending[accepted]] = draw[accepted]
         pending = pending[~accepted]
-    return goal
+        if not len(pending):
+            return goal
+    raise BadInputError(
+        f"workspace: no position inside it was found in {GOAL_ATTEMPTS} draws; its radius, azimuth and height must"
+        " overlap"
+    )
 
 
 def bounding_box(workspace: WorkspaceSpec) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo_robot.errors import BundleError, SpecError
+from ppo_robot.errors import BundleError, RunFailedError, SpecError
 from ppo_robot.policy import golden
 from ppo_robot.policy.contract import read_envelope, restore
 from ppo_robot.policy.gates import check_evaluation
@@ -124,7 +124,7 @@ def load_bundle(
         _check_sizes(runtime, contract)
         deviation = golden.replay(files[GOLDEN], own_robot, task, runtime.infer)
         _check_scaled(runtime, contract)
-    except BundleError as error:
+    except (BundleError, RunFailedError) as error:
         raise BundleError(f"{directory}: {error}") from None
     return Bundle(
         path=directory,
@@ -190,6 +190,8 @@ def _check_joints(own: RobotSpec, robot: RobotSpec) -> tuple[str, ...]:
     notes = []
     if robot.joint_names != own.joint_names:
         notes.append(f"the robot orders its joints otherwise; the policy's order is {', '.join(own.joint_names)}")
+    if robot.workspace != own.workspace:
+        notes.append("the robot has another workspace than in training; goals outside the trained one are a risk")
     given = {joint.name: joint for joint in robot.joints}
     for joint in own.joints:
         other = given[joint.name]

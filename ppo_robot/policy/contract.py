@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ppo_robot.errors import BundleError, SpecError
+from ppo_robot.errors import BadInputError, BundleError, SpecError
 from ppo_robot.policy.manifest import DESCRIPTION, ENVELOPE, SPEC
 from ppo_robot.policy.runner import ControlPath
 from ppo_robot.spec.robot import RobotSpec, hash_description, resolve_urdf
-from ppo_robot.spec.strict import build, plain
+from ppo_robot.spec.strict import build, parse_yaml, plain
 from ppo_robot.spec.task import TaskSpec
 from ppo_robot.state import RobotState
 
@@ -128,9 +128,9 @@ def read_envelope(data: bytes, robot: RobotSpec, task: TaskSpec) -> dict[str, An
         BundleError: if it is not YAML, or says anything else than the specs.
     """
     try:
-        envelope = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BundleError(f"{ENVELOPE}: not valid YAML ({' '.join(str(error).split())})") from None
+        envelope = parse_yaml(data.decode())
+    except ValueError as error:  # UnicodeDecodeError is one too
+        raise BundleError(f"{ENVELOPE}: not valid YAML ({error})") from None
     wrong = difference(envelope, make_envelope(robot, task))
     if wrong:
         raise BundleError(f"{ENVELOPE}: {wrong}; it was altered by hand")
@@ -157,8 +157,15 @@ def difference(given: Any, expected: Any, path: str = "") -> str | None:
         pairs = enumerate(zip(given, expected, strict=True))
         return next(filter(None, (difference(one, other, f"{path}[{i}]") for i, (one, other) in pairs)), None)
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (given, expected))
-    same = math.isclose(given, expected, rel_tol=RELATIVE_TOLERANCE) if numbers else given == expected
+    same = _close(given, expected) if numbers else given == expected
     return None if same else f"{where}given {given!r}; robot and task give {expected!r}"
+
+
+def _close(given: float, expected: float) -> bool:
+    try:
+        return math.isclose(given, expected, rel_tol=RELATIVE_TOLERANCE)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def _observations(path: ControlPath, robot: RobotSpec) -> list[dict[str, Any]]:
@@ -220,6 +227,6 @@ def _mesh_directory(robot: RobotSpec) -> str | None:
     try:
         path = resolve_urdf(robot.urdf, SPEC)
         same = hash_description(path.read_text(encoding="utf-8")) == robot.description_hash
-    except (SpecError, OSError, UnicodeDecodeError):
+    except (BadInputError, OSError, ValueError):
         return None
     return str(Path(path).parent) if same else None

@@ -42,7 +42,7 @@ from ppo_robot.spec.experiment import Experiment
 from ppo_robot.spec.strict import plain
 from ppo_robot.spec.training import NetworkSpec
 
-# Read by every onnxruntime since 1.14 (2023), so by what ROS 2 Jazzy's Ubuntu offers; nothing here needs more.
+# The format of mid 2022 (ONNX 1.12): tried with onnxruntime 1.14, older than ROS 2 Jazzy; nothing here needs more.
 OPSET, IR_VERSION = 17, 8
 
 PARITY_OBSERVATIONS = 10_000
@@ -328,7 +328,7 @@ def _put_in_place(new: Path, target: Path) -> None:
         target.rename(old)
     try:
         new.rename(target)
-    except OSError:
+    except BaseException:
         if had_one:
             old.rename(target)
         raise

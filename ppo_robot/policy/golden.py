@@ -10,7 +10,7 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo_robot.errors import BundleError, RunFailedError
+from ppo_robot.errors import BundleError
 from ppo_robot.mdp.goals import GOALS
 from ppo_robot.policy.manifest import GOLDEN
 from ppo_robot.policy.runner import ControlPath
@@ -117,8 +117,9 @@ def replay(data: bytes, robot: RobotSpec, task: TaskSpec, infer: Infer) -> dict[
 def _run(infer: Infer, observation: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     try:
         return infer(observation)
-    except (RunFailedError, ValueError) as error:
-        raise BundleError(f"{GOLDEN}: the policy fails on the recorded observations ({error})") from None
+    except Exception as error:  # onnxruntime's errors have no common base but Exception
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(f"{GOLDEN}: the policy fails on the recorded observations ({reason})") from None
 
 
 def _deviation(

@@ -123,7 +123,7 @@ def parse_json(data: bytes, source: str) -> dict[str, Any]:
         BundleError: naming `source`.
     """
     try:
-        value = json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        value = json.loads(data, parse_constant=_refuse_constant, parse_int=_bounded, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise BundleError(f"{source}: not valid JSON ({error})") from None
     if not isinstance(value, dict):
@@ -133,6 +133,12 @@ def parse_json(data: bytes, source: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _bounded(digits: str) -> int:
+    if len(digits) > 18:
+        raise ValueError(f"the integer {digits[:8]}... is too large")
+    return int(digits)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

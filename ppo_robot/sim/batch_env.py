@@ -138,7 +138,7 @@ class BatchEnv:
         """Begin an episode in `rows` (k,), or in all, and return their first observations (k, O).
 
         Raises:
-            RunFailedError: if no start pose without self-collision is found.
+            RunFailedError: if no start pose without self-collision is found, or an observation is not finite.
         """
         rows = self._all if rows is None else rows
         for row in rows.tolist():
@@ -154,17 +154,24 @@ class BatchEnv:
         self.hold.reset(rows)
         self.episode_step[rows] = 0
         self._sums[rows] = 0.0
-        return self.observer.reset(self._measured_view(rows), rows)
+        view = self._measured_view(rows)
+        observation = self.observer.reset(view, rows)
+        if not np.isfinite(observation).all():
+            raise RunFailedError(self._diagnose(view, rows))
+        return observation
 
-    def step(self, action: NDArray[np.floating]) -> StepResult:
-        """Advance all B robots by one control period under actions (B, A) in [-1, 1].
+    def step(self, action: NDArray[np.floating], autoreset: bool = True) -> StepResult:
+        """Advance all B robots by one control period under actions (B, A) in [-1, 1], in single precision.
+
+        Without `autoreset` an ended episode waits for `reset`, and no robot may be stepped before that.
 
         Raises:
             ValueError: if an action is not finite.
             RunFailedError: if an observation or reward is not finite; it names the term.
         """
         self.episode_action[self._all, self.episode_step] = action
-        tick = self._tick(action)
+        # What is kept for `replay` is what is acted upon, whatever precision the caller's actions have.
+        tick = self._tick(self.episode_action[self._all, self.episode_step])
         ended = tick.terminated | (self.episode_step >= self.task.episode_steps)
         result = StepResult(
             observation=tick.observation,
@@ -175,7 +182,7 @@ class BatchEnv:
             episode=self._summaries(tick),
         )
         rows = np.flatnonzero(ended)
-        if len(rows):
+        if autoreset and len(rows):
             result.final_observation = tick.observation.copy()
             result.observation[rows] = self.reset(rows)
         return result
@@ -210,9 +217,10 @@ class BatchEnv:
         view = self._view(self.plant.truth, self._all)
         reward, shares = self.rewards.evaluate(view)
         self._account(view, reward, shares)
-        observation = self.observer.observe(self._measured_view(self._all), self._all)
+        measured = self._measured_view(self._all)
+        observation = self.observer.observe(measured, self._all)
         if not (np.isfinite(observation).all() and np.isfinite(reward).all()):
-            raise RunFailedError(self._diagnose(observation, shares))
+            raise RunFailedError(self._diagnose(measured, self._all, shares))
         return _Tick(view, observation, reward, self.terminations.evaluate(view))
 
     def _account(self, view: View, reward: Array, shares: Array) -> None:
@@ -266,17 +274,14 @@ class BatchEnv:
             self_collision=self.plant.self_collision if whole else self.plant.self_collision[rows],
         )
 
-    def _diagnose(self, observation: NDArray[np.float32], shares: Array) -> str:
-        """Name the environment and the term whose value is not finite."""
-        view = self._measured_view(self._all)
-        for term in self.observer.terms:
-            bad = ~np.isfinite(term.value(view)).all(axis=1)
+    def _diagnose(self, view: View, rows: Rows, shares: Array | None = None) -> str:
+        """Name the environment and the term whose value is not finite, or not in single precision."""
+        values = [(f"observation term '{term.name}'", term.value(view)) for term in self.observer.terms]
+        if shares is not None:
+            values += [(f"reward term '{name}'", shares[:, [column]]) for column, name in enumerate(self.rewards.names)]
+        for term, value in values:
+            with np.errstate(over="ignore"):
+                bad = ~np.isfinite(value.astype(np.float32)).all(axis=1)
             if bad.any():
-                row = int(np.flatnonzero(bad)[0])
-                return f"observation term '{term.name}' is not finite in environment {self.indices[row]}"
-        for column, name in enumerate(self.rewards.names):
-            bad = ~np.isfinite(shares[:, column])
-            if bad.any():
-                row = int(np.flatnonzero(bad)[0])
-                return f"reward term '{name}' is not finite in environment {self.indices[row]}"
-        return "an observation overflowed single precision"
+                return f"{term} is not finite in environment {self.indices[rows[np.flatnonzero(bad)[0]]]}"
+        return "the sum of the reward terms is not finite"

@@ -49,6 +49,7 @@ class PybulletPlant:
         # Every client loaded the same URDF, so one table of indices serves all.
         table = joint_table(self._clients[0], self._bodies[0])
         self._indices = [table[name] for name in model.spec.joint_names]
+        self._locked = _locked_positions(model, self._clients[0], self._bodies[0])
 
     def close(self) -> None:
         """Disconnect every physics client."""
@@ -61,9 +62,11 @@ class PybulletPlant:
             client, body = self._clients[row], self._bodies[row]
             for index, position in zip(self._indices, joint_position[place].tolist(), strict=True):
                 pybullet.resetJointState(body, index, position, 0.0, physicsClientId=client)
+            for index, position in self._locked.items():  # their motors hold them, but not to the last bit
+                pybullet.resetJointState(body, index, position, 0.0, physicsClientId=client)
             if self._check_collision:
                 pybullet.performCollisionDetection(physicsClientId=client)
-                self.self_collision[row] = bool(pybullet.getContactPoints(body, body, physicsClientId=client))
+                self.self_collision[row] = _touches_itself(client, body)
         self.truth.joint_position[rows] = joint_position
         self.truth.joint_velocity[rows] = 0.0
         self.truth.joint_effort[rows] = 0.0
@@ -90,7 +93,7 @@ class PybulletPlant:
             joints = pybullet.getJointStates(body, self._indices, physicsClientId=client)
             states[row] = [(state[0], state[1], state[3]) for state in joints]
             if self._check_collision:
-                self.self_collision[row] = bool(pybullet.getContactPoints(body, body, physicsClientId=client))
+                self.self_collision[row] = _touches_itself(client, body)
         self.truth.joint_position[:] = states[:, :, 0]
         self.truth.joint_velocity[:] = states[:, :, 1]
         self.truth.joint_effort[:] = states[:, :, 2]
@@ -101,9 +104,13 @@ def load_robot_body(model: RobotModel, spec: SimulationSpec, visual: bool = Fals
     """Open a physics client, load the robot with its base fixed, and return (client, body).
 
     Raises:
-        BadInputError: if PyBullet cannot load the URDF.
+        BadInputError: if PyBullet cannot load the URDF, or has no client left.
     """
     client = pybullet.connect(pybullet.DIRECT)
+    if client < 0:
+        raise BadInputError(
+            "training.num_envs: PyBullet gives a process no more physics clients (about 1024); raise num_workers"
+        )
     pybullet.setTimeStep(spec.physics_period, physicsClientId=client)
     pybullet.setGravity(0.0, 0.0, -spec.gravity, physicsClientId=client)
     pybullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1, physicsClientId=client)
@@ -148,19 +155,29 @@ def _keep_only_listed_pairs(model: RobotModel, spec: SimulationSpec, client: int
             pybullet.setCollisionFilterPair(body, body, first, second, collide, physicsClientId=client)
 
 
+def _locked_positions(model: RobotModel, client: int, body: int) -> dict[int, float]:
+    """Return where each joint that can move but is not controlled stays, by PyBullet's index."""
+    return {
+        index: model.spec.locked_joints.get(name, 0.0)
+        for name, index in joint_table(client, body).items()
+        if name not in model.spec.joint_names
+        and pybullet.getJointInfo(body, index, physicsClientId=client)[2] != pybullet.JOINT_FIXED
+    }
+
+
+def _touches_itself(client: int, body: int) -> bool:
+    """Return whether links of a listed pair touch; Bullet's contacts begin some millimetres before they do."""
+    return any(point[8] <= 0.0 for point in pybullet.getContactPoints(body, body, physicsClientId=client))
+
+
 def _prepare_joints(model: RobotModel, client: int, body: int) -> None:
     """Hold locked joints where the robot file says, and take away Bullet's default damping of 0.04."""
-    table = joint_table(client, body)
-    for name, index in table.items():
-        kind = pybullet.getJointInfo(body, index, physicsClientId=client)[2]
-        if kind == pybullet.JOINT_FIXED or name in model.spec.joint_names:
-            continue
-        position = model.spec.locked_joints.get(name, 0.0)
+    for index, position in _locked_positions(model, client, body).items():
         pybullet.resetJointState(body, index, position, 0.0, physicsClientId=client)
         pybullet.setJointMotorControl2(
             body, index, pybullet.POSITION_CONTROL, targetPosition=position, force=1e3, physicsClientId=client
         )
-    for index in range(-1, len(table)):
+    for index in range(-1, pybullet.getNumJoints(body, physicsClientId=client)):
         pybullet.changeDynamics(body, index, linearDamping=0.0, angularDamping=0.0, physicsClientId=client)
 
 

@@ -18,7 +18,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from ppo_robot import errors
-from ppo_robot.errors import PpoRobotError, RunFailedError
+from ppo_robot.errors import BadInputError, PpoRobotError, RunFailedError
+from ppo_robot.mdp.goals import check_goal
 from ppo_robot.sim.batch_env import BatchEnv
 from ppo_robot.sim.protocol import SNAPSHOT_ARRAYS, STEP, shared_layout
 from ppo_robot.sim.shared import SharedArrays
@@ -46,8 +47,11 @@ class WorkerVectorEnv(VectorEnv):
         """Start the workers.
 
         Raises:
+            BadInputError: if there are more workers than environments.
             PpoRobotError: what a worker raised while it built its environments.
         """
+        if not 1 <= num_workers <= num_envs:
+            raise BadInputError(f"num_workers: given {num_workers}; expected 1 to num_envs ({num_envs})")
         self.robot, self.task = robot, task
         self.num_envs, self.num_workers = num_envs, num_workers
         self._workers: list[_WorkerProcess] = []
@@ -100,6 +104,7 @@ class WorkerVectorEnv(VectorEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begin an episode everywhere; with a seed, from fresh random streams."""
+        super().reset(seed=seed)
         self._command({"command": "reset", "seed": seed})
         return self.shared["observation"], {}
 
@@ -110,7 +115,10 @@ class WorkerVectorEnv(VectorEnv):
 
         Raises:
             RunFailedError: if a worker died or a number was not finite.
+            ValueError: if the actions have another shape.
         """
+        if np.shape(actions) != self.action_space.shape:
+            raise ValueError(f"actions: given shape {np.shape(actions)}; expected {self.action_space.shape}")
         self.shared["action"][:] = actions
         for worker in self._workers:
             worker.send(STEP)
@@ -131,8 +139,10 @@ class WorkerVectorEnv(VectorEnv):
         """Send every later episode to the same goal (3,) m, or draw goals again with None.
 
         Raises:
-            BadInputError: if the goal lies outside the workspace.
+            BadInputError: if the goal lies outside the workspace; nothing is changed then.
         """
+        if position is not None:
+            check_goal(np.array(position, dtype=float), self.robot.workspace)
         self._command({"command": "fix_goal", "position": position})
 
     def snapshot(self) -> dict[str, NDArray]:
@@ -161,6 +171,7 @@ class WorkerVectorEnv(VectorEnv):
             self._workers.pop().close()
         if hasattr(self, "shared"):
             self.shared.close()
+        self.closed = True
 
     def _command(self, message: dict[str, Any]) -> None:
         for worker in self._workers:

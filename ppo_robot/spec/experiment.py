@@ -12,7 +12,7 @@ import yaml
 
 from ppo_robot.errors import SpecError
 from ppo_robot.spec.robot import RobotSpec, find_config, robot_from_mapping
-from ppo_robot.spec.strict import build, nearest, plain, read_yaml
+from ppo_robot.spec.strict import build, nearest, parse_yaml, plain, read_yaml, setting
 from ppo_robot.spec.task import TaskSpec
 from ppo_robot.spec.training import TrainingSpec
 
@@ -29,7 +29,7 @@ class Experiment:
     robot: RobotSpec
     task: TaskSpec
     training: TrainingSpec
-    seed: int
+    seed: int = setting(low=0)
 
 
 def load_experiment(
@@ -70,8 +70,8 @@ def apply_override(data: dict[str, dict[str, Any]], override: str) -> None:
             + (f"; did you mean '{close[0]}.{'.'.join(keys)}'?" if close else "")
         )
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text)
+    except ValueError:
         raise SpecError(f"--set {override}: the value is not valid YAML") from None
     node: Any = data[room]
     for depth, key in enumerate(keys[:-1]):
@@ -106,6 +106,8 @@ def restore_experiment(directory: Path) -> Experiment:
         description = (directory / DESCRIPTION_FILE).read_text(encoding="utf-8")
     except OSError:
         raise SpecError(f"{directory}: {DESCRIPTION_FILE} is missing; this run directory is incomplete") from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{directory}: {DESCRIPTION_FILE} is damaged ({error})") from None
     if not isinstance(data.get("robot"), dict):
         raise SpecError(f"{path}: robot: expected a mapping")
     data["robot"]["description"] = description

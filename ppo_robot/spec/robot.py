@@ -159,6 +159,8 @@ def robot_from_mapping(data: Mapping[str, Any], source: str) -> RobotSpec:
     for name in given.locked_joints:
         if name not in urdf_joints:
             raise SpecError(f"{source}: locked_joints.{name}: no such joint in {path.name}{nearest(name, urdf_joints)}")
+        if name in given.joints:
+            raise SpecError(f"{source}: locked_joints.{name}: is a controlled joint too; leave it out of one of them")
     values = {
         "name": given.name,
         "base_link": given.base_link,
@@ -225,6 +227,8 @@ def _check_links(given: _RobotFile, root: ElementTree.Element, source: str, path
     wanted = {"base_link": given.base_link, "tool_frame": given.tool_frame}
     for index, pair in enumerate(given.self_collision_pairs):
         wanted |= {f"self_collision_pairs[{index}][{side}]": link for side, link in enumerate(pair)}
+        if pair[0] == pair[1]:
+            raise SpecError(f"{source}: self_collision_pairs[{index}]: given '{pair[0]}' twice; expected two links")
     for key, link in wanted.items():
         if link not in links:
             raise SpecError(f"{source}: {key}: no link '{link}' in {path.name}{nearest(link, links)}")

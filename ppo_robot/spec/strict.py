@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -53,13 +54,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read ({error})") from None
     try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader that also refuses repeated keys
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise SpecError(f"{path}: not valid YAML ({problem})") from None
+        data = parse_yaml(text)
+    except ValueError as error:
+        raise SpecError(f"{path}: not valid YAML ({error})") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path}: given {_kind(data)}; expected a mapping of keys to values")
     return data
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value of a YAML document.
+
+    Raises:
+        ValueError: if it is not YAML, repeats a key, or holds a value that Python cannot; the message is one line.
+    """
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader that also refuses repeated keys
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:  # a date such as 2020-99-99 is a ValueError
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 def build(cls: type[T], data: Any, source: str, path: str = "") -> T:
@@ -114,7 +128,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # `<<: *anchor`; what it brings may be given again
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"a key in line {key_node.start_mark.line + 1} is a list or a mapping"
+                )
             if key in seen:
                 line = key_node.start_mark.line + 1
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key}' is given twice, again in line {line}")
@@ -167,11 +187,11 @@ def _convert_tuple(
 
 
 def _convert_scalar(hint: Any, value: Any, metadata: Mapping[str, Any], source: str, path: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if hint is float and isinstance(value, str) and _is_number(value):
+    if hint in (float, int) and isinstance(value, str) and _is_number(value):
         # YAML 1.1 reads 3e-4 as a string; nobody who writes it means one.
         value = float(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) <= sys.float_info.max else math.inf
     if hint is int and isinstance(value, float) and value.is_integer():
         value = int(value)  # 1.5e6 steps
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

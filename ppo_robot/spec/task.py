@@ -81,7 +81,7 @@ class SensorsSpec:
 class SimulationSpec:
     """The simulated robot."""
 
-    physics_period: float = setting(0.005, above=0.0, high=0.05)
+    physics_period: float = setting(0.005, low=1e-4, high=0.05)
     gravity: float = setting(9.81, low=0.0)
     self_collision: bool = True
     actuator: ActuatorSpec = field(default_factory=ActuatorSpec)
@@ -113,7 +113,7 @@ class TaskSpec:
     rewards: dict[str, RewardTermSpec]
     goal: TermSpec
     control_period: float = setting(0.02, above=0.0, high=1.0)
-    episode_length: float = setting(2.0, above=0.0)
+    episode_length: float = setting(2.0, above=0.0, high=3600.0)
     action: ActionSpec = field(default_factory=ActionSpec)
     terminations: dict[str, TermSpec] = field(default_factory=dict)
     start: StartSpec = field(default_factory=StartSpec)
@@ -133,6 +133,8 @@ class TaskSpec:
             )
         if not self.observations:
             raise ValueError("observations: given none; expected at least one term")
+        if not self.rewards:
+            raise ValueError("rewards: given none; expected at least one term")
 
     @property
     def substeps(self) -> int:

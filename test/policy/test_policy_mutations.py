@@ -157,6 +157,7 @@ def test_altered_id(bundle: Path) -> None:
         ('{"schema_version": NaN}', "not valid JSON (NaN is no JSON number)"),
         ('{"id": 1, "id": 2}', "key 'id' is given twice"),
         ("{}", "key 'schema_version' is missing"),
+        ('{"schema_version": ' + 400 * "9" + "}", "the integer 99999999... is too large"),
         ("\ufeff\0", "not valid JSON"),
     ],
 )
@@ -206,7 +207,7 @@ def test_signature_is_asked_for(bundle: Path) -> None:
         (lambda s: s["task"]["action"].update(scale="x"), "task.action.scale: given 'x' (text)"),
         (lambda s: s["robot"]["joints"][2].update(name="elbow"), "no movable joint 'elbow' in its URDF"),
         (lambda s: s["robot"]["joints"].pop(), "observation_size: given 57; robot and task give 49"),
-        (lambda s: s["robot"].update(tool_frame="hand"), "no frame 'hand' in its URDF"),
+        (lambda s: s["robot"].update(tool_frame="hand"), "no link 'hand' in its URDF"),
         (lambda s: s["task"]["observations"]["tool_to_goal"].update(term="gaol"), "no observation term 'gaol'"),
         (lambda s: s.update(robot_description_hash="0" * 64), "policy was trained on 000000000000"),
     ],
@@ -258,7 +259,7 @@ def test_envelope_loosened(bundle: Path) -> None:
     assert "envelope.yaml: joints.wrist_1_joint.effort_limit: given 280.0" in refusal(bundle)
 
 
-@pytest.mark.parametrize("text", ["joints: [", "- 1", "\x00", "!!python/object/apply:os.system [true]"])
+@pytest.mark.parametrize("text", ["joints: [", "- 1", "joint_margin: " + 400 * "9", "day: 2020-99-99", "\x00", "!!python/object/apply:os.system [true]"])
 def test_envelope_malformed(bundle: Path, text: str) -> None:
     (bundle / "envelope.yaml").write_text(text)
     fix_hashes(bundle)
@@ -342,6 +343,7 @@ def rename(value: Any) -> None:
         (lambda g: g.output.pop(), "outputs are action_mean, action_log_std; expected"),
         (lambda g: g.output.reverse(), "outputs are action_scaled, action_log_std, action_mean; expected"),
         (lambda g: g.node[0].input.__setitem__(0, "obs") or rename(g.input[0]), "onnxruntime cannot run it"),
+        (lambda g: setattr(g.input[0].type.tensor_type.shape.dim[0], "dim_value", 4), "the policy fails on"),
     ],
 )
 def test_graph_with_other_ends(bundle: Path, edit: Callable[[Any], Any], expected: str) -> None:

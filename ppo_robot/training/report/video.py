@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ppo_robot.kinematics import RobotModel
 from ppo_robot.sim.camera import Camera, GoalMark
 from ppo_robot.spec.task import TaskSpec
-from ppo_robot.training.report_episodes import EpisodeTrace
+from ppo_robot.training.report.episodes import EpisodeTrace
 
 FRAME_PERIOD = 0.04
 """s; GIF counts in hundredths, and browsers slow down anything under 0.02."""
