@@ -20,15 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train until an evaluation over 1000 episodes passes the bar, judge the bundle, write the report."""
-    from ppo_robot.errors import EXIT_GOOD, EXIT_INTERRUPTED, EXIT_NOT_GOOD_ENOUGH, BadInputError
+    from ppo_robot.cli.outputs import check_seed
+    from ppo_robot.errors import EXIT_GOOD, EXIT_INTERRUPTED, EXIT_NOT_GOOD_ENOUGH
     from ppo_robot.training import finish
     from ppo_robot.training import run as runs
     from ppo_robot.training.report import write_report
     from ppo_robot.training.sinks import JsonLinesSink, ProgressSink, TensorBoardSink
     from ppo_robot.training.trainer import Outcome
 
-    if args.seed < 0:
-        raise BadInputError(f"--seed: given {args.seed}; expected 0 or more")
+    check_seed(args.seed)
     began = time.monotonic()
     directory, resume = _place(args)
     print(f"demo: training the arm to reach in {directory}{' (continued)' if resume else ''}", flush=True)
@@ -62,5 +62,5 @@ def _place(args: argparse.Namespace) -> tuple[Path, bool]:
         directory = directory.with_name(f"{directory.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     overrides = [f"training.evaluation.stop_success_rate={DEMO_BAR}"]
     experiment = load_experiment("reach", "arm6", "default", args.seed, overrides)
-    runs.create(experiment, directory)
+    runs.create(experiment, directory, f"ppo-robot demo --seed {args.seed}")
     return directory, False

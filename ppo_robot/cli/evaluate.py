@@ -49,14 +49,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from ppo_robot.cli.outputs import check_output
+    from ppo_robot.cli.outputs import check_output, check_seed
     from ppo_robot.errors import BadInputError
 
     for name in ("episodes", "workers"):
         if getattr(args, name) < 1:
             raise BadInputError(f"--{name}: given {getattr(args, name)}; expected at least 1")
-    if args.seed < 0:
-        raise BadInputError(f"--seed: given {args.seed}; expected 0 or more")
+    check_seed(args.seed)
     rate = args.minimum_success_rate
     if rate is not None and not 0.0 <= rate <= 1.0:
         raise BadInputError(f"--minimum-success-rate: given {rate}; expected 0 to 1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,11 @@ def run(args: argparse.Namespace) -> int:
     check_destination(destination)
     evaluation = None if args.evaluation is None else read_evaluation(args.evaluation, args.threshold)
     actor_critic, experiment, provenance = load_policy(args.run)
-    command = str(provenance.get("command") or shlex.join(["ppo-robot", "export", str(args.run)]))
-    identifier = export_bundle(destination, actor_critic, experiment, provenance, evaluation, command)
+    command = provenance["command"]
+    try:
+        identifier = export_bundle(destination, actor_critic, experiment, provenance, evaluation, command)
+    except OSError as error:
+        raise BadInputError(f"{destination}: cannot be written ({error.strerror}); give another place") from None
     print(f"wrote {destination} (id {identifier[:12]})")
     return EXIT_GOOD
 

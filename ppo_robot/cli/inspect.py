@@ -25,15 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the bundle with every check that a robot makes, and print it; raises a one-line error if one fails."""
-    from ppo_robot.files import write_json
+    from ppo_robot.cli.outputs import check_output, write_figures
     from ppo_robot.policy.bundle import load_bundle
     from ppo_robot.spec.robot import load_robot
 
+    check_output(args.json)
     robot = load_robot(args.robot) if args.robot else None
     bundle = load_bundle(args.bundle, robot)
     print(render(bundle))
-    if args.json is not None:
-        write_json(args.json, summary(bundle))
+    write_figures(args.json, summary(bundle) if args.json is not None else {})
     return EXIT_GOOD
 
 

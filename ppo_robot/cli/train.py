@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 HELP = "train a policy for a task and export its bundle"
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     sinks: list[Sink] = [JsonLinesSink(directory), TensorBoardSink(directory), ProgressSink()]
     outcome = runs.train(directory, sinks, resume=args.resume is not None)
     if outcome is Outcome.INTERRUPTED:
-        print(f"interrupted and saved; continue with: ppo-robot train --resume {directory}")
+        print(f"interrupted and saved; continue with: ppo-robot train --resume {shlex.quote(str(directory))}")
         return EXIT_INTERRUPTED
     result = finish.export_and_judge(directory, args.episodes)
     finish.print_result(result)
@@ -54,14 +55,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> Path:
+    from ppo_robot.cli.outputs import check_seed
     from ppo_robot.errors import BadInputError
     from ppo_robot.spec.experiment import load_experiment, restore_experiment
     from ppo_robot.training import run as runs
 
     if args.episodes is not None and args.episodes < 1:
         raise BadInputError(f"--episodes: given {args.episodes}; expected at least 1")
-    if args.seed is not None and args.seed < 0:
-        raise BadInputError(f"--seed: given {args.seed}; expected 0 or more")
+    if args.seed is not None:
+        check_seed(args.seed)
     if args.resume is not None:
         given = [name for name in ("task", "robot", "training", "seed", "out") if getattr(args, name) is not None]
         if given or args.overrides:
@@ -71,9 +73,11 @@ def _prepare(args: argparse.Namespace) -> Path:
         return Path(args.resume)
     if args.task is None:
         raise BadInputError("task: missing; expected a task of config/tasks, for example: ppo-robot train reach")
-    experiment = load_experiment(
-        args.task, args.robot or "arm6", args.training or "default", args.seed or 0, args.overrides
-    )
+    robot, training, seed = args.robot or "arm6", args.training or "default", args.seed or 0
+    experiment = load_experiment(args.task, robot, training, seed, args.overrides)
+    command = ["ppo-robot", "train", args.task, "--robot", robot, "--training", training, "--seed", str(seed)]
+    for override in args.overrides:
+        command += ["--set", override]
     directory = args.out or runs.default_directory(experiment)
-    runs.create(experiment, directory)
+    runs.create(experiment, directory, shlex.join(command))
     return Path(directory)

@@ -42,7 +42,7 @@ from ppo_robot.spec.experiment import Experiment
 from ppo_robot.spec.strict import plain
 from ppo_robot.spec.training import NetworkSpec
 
-# The format of mid 2022 (ONNX 1.12): tried with onnxruntime 1.14, older than ROS 2 Jazzy; nothing here needs more.
+# The format of mid 2022 (ONNX 1.12): tried with onnxruntime 1.15, older than ROS 2 Jazzy; nothing here needs more.
 OPSET, IR_VERSION = 17, 8
 
 PARITY_OBSERVATIONS = 10_000

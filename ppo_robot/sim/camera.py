@@ -29,6 +29,7 @@ _NEAR, _FAR = 0.05, 12.0
 _FIELD_OF_VIEW = 34.0  # degrees, vertical
 _GRID_PITCH = 0.2  # m
 _SUPERSAMPLING = 2
+_FLOOR_DROP = 0.0105  # m; half its thickness, and a hair below the base that stands on it
 _LIGHT = (0.3, -0.5, 2.4)
 
 
@@ -96,27 +97,16 @@ class Camera:
         """
         for index, position in zip(self._indices, joint_position.tolist(), strict=True):
             pybullet.resetJointState(self._body, index, position, 0.0, physicsClientId=self._client)
-        width, height = self._size
-        _, _, colour, depth, segments = pybullet.getCameraImage(
-            width,
-            height,
-            self._view,
-            self._projection,
-            lightDirection=_LIGHT,
-            lightDistance=4.0,
-            lightAmbientCoeff=0.55,
-            lightDiffuseCoeff=0.45,
-            lightSpecularCoeff=0.05,
-            shadow=1,
-            renderer=pybullet.ER_TINY_RENDERER,
-            physicsClientId=self._client,
-        )
-        segments = np.reshape(segments, (height, width))
-        image = self._with_floor(np.reshape(colour, (height, width, 4))[:, :, :3], segments)
+        # The floor is shaded at the picture's own size, for its shadows; the robot finer, and without the floor's cost.
+        light = self._floor_light()
+        colour, depth, segments = self._shoot(*self._size, floor=False, shadow=False)
+        image = self._scene * light
+        robot = segments == self._body
+        image[robot] = colour[robot]
         if trail is not None and len(trail) > 1:
             self._draw_trail(image, trail)
         if goal is not None:
-            buffer = np.where(segments == self._body, np.reshape(depth, (height, width)), 1.0)
+            buffer = np.where(robot, depth, 1.0)
             distance = _FAR * _NEAR / (_FAR - (_FAR - _NEAR) * buffer)
             self._draw_goal(image, distance, goal)
         corners = [image[down::_SUPERSAMPLING, right::_SUPERSAMPLING] for down in range(2) for right in range(2)]
@@ -139,8 +129,7 @@ class Camera:
         shape = pybullet.createVisualShape(
             pybullet.GEOM_BOX, halfExtents=[4.0, 4.0, 0.01], rgbaColor=[1, 1, 1, 1], physicsClientId=self._client
         )
-        # A hair below the base, which stands on it.
-        return int(pybullet.createMultiBody(0.0, -1, shape, [0.0, 0.0, -0.0105], physicsClientId=self._client))
+        return int(pybullet.createMultiBody(0.0, -1, shape, physicsClientId=self._client))
 
     def _place(self, model: RobotModel) -> tuple[Array, Array]:
         """Return eye and target (3,), as near as lets the base and the whole workspace into the picture."""
@@ -191,17 +180,42 @@ class Camera:
         scene = BACKDROP + (FLOOR + (GRID_LINE - FLOOR) * line - BACKDROP) * presence[:, :, None]
         return scene.astype(np.float32), presence.astype(np.float32)
 
-    def _with_floor(self, colour: Image, segments: NDArray[np.int32]) -> Picture:
-        """Return the image with our floor and backdrop in place of the renderer's, the renderer's shadows kept."""
-        scene = self._scene.copy()
+    def _floor_light(self) -> Picture:
+        """Return how light (height, width, 1) the floor is under the robot's shadow, 1 where it is not."""
+        colour, _, segments = self._shoot(self.width, self.height, floor=True, shadow=True)
         floor = segments == self._floor_body
+        light = np.ones((self.height, self.width), dtype=np.float32)
         if floor.any():
-            light = colour[:, :, 0][floor].astype(np.float32)
-            shade = np.minimum(light / max(float(np.percentile(light, 95)), 1.0), 1.0)
-            scene[floor] *= (1.0 - self._floor_presence[floor] * (1.0 - np.square(shade)))[:, None]
-        robot = segments == self._body
-        scene[robot] = colour[robot]
-        return scene
+            seen = colour[:, :, 0][floor].astype(np.float32)
+            light[floor] = np.square(np.minimum(seen / max(float(np.percentile(seen, 95)), 1.0), 1.0))
+        fine: Picture = light.repeat(_SUPERSAMPLING, axis=0).repeat(_SUPERSAMPLING, axis=1)
+        fine = np.float32(1.0) - self._floor_presence * (np.float32(1.0) - fine)
+        return fine[:, :, None]
+
+    def _shoot(self, width: int, height: int, floor: bool, shadow: bool) -> tuple[Image, Picture, NDArray[np.int32]]:
+        """Return colour (height, width, 3), depth buffer and body of each pixel, from PyBullet's renderer."""
+        drop = -_FLOOR_DROP if floor else -1000.0
+        pybullet.resetBasePositionAndOrientation(
+            self._floor_body, [0.0, 0.0, drop], [0.0, 0.0, 0.0, 1.0], physicsClientId=self._client
+        )
+        _, _, colour, depth, segments = pybullet.getCameraImage(
+            width,
+            height,
+            self._view,
+            self._projection,
+            lightDirection=_LIGHT,
+            lightDistance=4.0,
+            lightAmbientCoeff=0.55,
+            lightDiffuseCoeff=0.45,
+            lightSpecularCoeff=0.05,
+            shadow=int(shadow),
+            renderer=pybullet.ER_TINY_RENDERER,
+            physicsClientId=self._client,
+        )
+        shape = (height, width)
+        # Reshaped, because PyBullet without numpy gives flat tuples.
+        pixels = np.reshape(np.asarray(colour, dtype=np.uint8), (*shape, 4))[:, :, :3]
+        return pixels, np.reshape(np.asarray(depth, dtype=np.float32), shape), np.reshape(segments, shape)
 
     def _draw_goal(self, image: Picture, distance: Array, goal: GoalMark) -> None:
         colour = GOAL_REACHED if goal.reached else GOAL_AWAY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from ppo_robot.state import RobotState
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
+
+
+_MIRRORED_FOLDERS = 3
 
 
 class PybulletPlant:
@@ -183,13 +187,31 @@ def _prepare_joints(model: RobotModel, client: int, body: int) -> None:
 
 @contextlib.contextmanager
 def _urdf_file(model: RobotModel) -> Iterator[Path]:
-    """Yield a file with exactly the description that the spec holds, beside its meshes where it has any."""
+    """Yield a file with exactly the description that the spec holds, in a place where its meshes are found."""
     original = model.spec.urdf_path
     if original is not None and original.is_file() and original.read_text("utf-8") == model.spec.description:
         yield original
         return
     # The spec is what the run is, whatever became of the file since.
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "robot.urdf"
+        path = Path(folder) / "robot.urdf" if original is None else _mirror(original, Path(folder))
         path.write_text(model.spec.description, encoding="utf-8")
         yield path
+
+
+def _mirror(original: Path, folder: Path) -> Path:
+    """Return a new path in `folder` from which relative and package:// paths lead where they do from `original`.
+
+    PyBullet looks for a mesh in the URDF's own folder and in those above it; three of them hold a ROS package.
+    """
+    parents = original.resolve().parents[:_MIRRORED_FOLDERS]
+    path = folder.joinpath(*(parent.name for parent in reversed(parents[:-1])))
+    path.mkdir(parents=True, exist_ok=True)
+    place = path
+    for depth, parent in enumerate(parents):
+        inner = parents[depth - 1].name if depth else original.name
+        for entry in parent.iterdir() if os.access(parent, os.R_OK | os.X_OK) else ():
+            if entry.name != inner:
+                (place / entry.name).symlink_to(entry)
+        place = place.parent
+    return path / original.name

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -26,6 +27,8 @@ from ppo_robot.sim.shared import SharedArrays
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.strict import plain
 from ppo_robot.spec.task import TaskSpec
+
+_PACKAGE_ROOT = str(Path(errors.__file__).resolve().parent.parent)
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that a worker has to end by itself before it is killed."""
@@ -194,6 +197,9 @@ class _WorkerProcess:
         command = [sys.executable, "-m", "ppo_robot.sim.worker", str(theirs.fileno()), str(memory)]
         # One thread in workers: the processes are the parallelism (OpenMP would start one thread a core in each).
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+        # The worker imports the code that runs here, however it was found, and nothing from the folder it starts in.
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH")]))
+        environment["PYTHONSAFEPATH"] = "1"
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command, pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL, env=environment
         )

@@ -92,6 +92,7 @@ def serve(connection: Connection, memory: int) -> None:
 def main() -> None:
     """Run as `python -m ppo_robot.sim.worker PIPE MEMORY`, both inherited file descriptors."""
     connection = Connection(int(sys.argv[1]))
+    np.seterr(all="ignore")  # a number that is not finite is an error of its own, which names the term
     try:
         serve(connection, int(sys.argv[2]))
     except (PpoRobotError, ValueError) as error:

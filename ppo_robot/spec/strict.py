@@ -206,8 +206,8 @@ def _convert_scalar(hint: Any, value: Any, metadata: Mapping[str, Any], source: 
 def _check_range(value: float, metadata: Mapping[str, Any], source: str, path: str) -> None:
     checks = (
         ("low", lambda bound: value >= bound, ">="),
-        ("high", lambda bound: value <= bound, "<="),
         ("above", lambda bound: value > bound, ">"),
+        ("high", lambda bound: value <= bound, "<="),
         ("below", lambda bound: value < bound, "<"),
     )
     bounds = [(sign, metadata[key], holds) for key, holds, sign in checks if metadata.get(key) is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -70,6 +71,14 @@ class _Bare:
         self.processes: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> _Bare:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         spec = self.experiment.training
         shares = np.array_split(np.arange(spec.num_envs), spec.num_workers)
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
@@ -86,7 +95,6 @@ class _Bare:
             self._tell(process, json.dumps(data))
         for process in self.processes:
             self._answer(process)
-        return self
 
     def measure(self, seconds: float) -> float:
         """Return control periods a second, all processes at once."""
@@ -97,13 +105,17 @@ class _Bare:
 
     def __exit__(self, *exception: object) -> None:
         for process in self.processes:
-            process.communicate()
+            with contextlib.suppress(BrokenPipeError):
+                process.communicate()
 
     def _tell(self, process: subprocess.Popen[str], line: str) -> None:
         if process.stdin is None:
             raise RunFailedError("bench: the bare loop has no input")
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
+        try:
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            self._answer(process)  # says how it died
 
     def _answer(self, process: subprocess.Popen[str]) -> str:
         line = process.stdout.readline() if process.stdout is not None else ""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from ppo_robot.errors import CheckpointError
-from ppo_robot.files import sha256, write_atomically, write_json
+from ppo_robot.files import json_bytes, sha256, write_atomically, write_json
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"iteration_(\d{8})\.json")
@@ -35,8 +35,8 @@ class Checkpoint:
 class CheckpointStore:
     """The checkpoints of one run: the newest few, and the best.
 
-    A checkpoint is a safetensors file and, written after it, a small JSON file with its hash and the counters: the
-    second makes the first count, so a run killed while writing leaves the checkpoint before it.
+    A checkpoint is a safetensors file and, written after it, a small JSON file with the counters and the hash of
+    both: the second makes the first count, so a run killed while writing leaves the checkpoint before it.
     """
 
     def __init__(self, directory: Path, keep: int = 3) -> None:
@@ -55,7 +55,7 @@ class CheckpointStore:
         file = self.directory / f"{BEST + '_' if best else ''}{stem}.safetensors"
         write_atomically(file, data)
         manifest = self.directory / f"{BEST if best else stem}.json"
-        write_json(manifest, {"file": file.name, "sha256": sha256(data), "counters": dict(counters)})
+        write_json(manifest, {"file": file.name, "sha256": _digest(data, counters), "counters": dict(counters)})
         self._prune(best, file)
         return manifest
 
@@ -68,10 +68,13 @@ class CheckpointStore:
         problems = []
         for manifest in reversed(self._manifests()):
             try:
-                return self.load(manifest)
+                checkpoint = self.load(manifest)
             except CheckpointError as error:
                 problems.append(str(error))
-                _LOG.warning("%s; falling back to the checkpoint before it", error)
+                continue
+            for problem in problems:
+                _LOG.warning("%s; falling back to %s", problem, checkpoint.path.name)
+            return checkpoint
         if problems:
             raise CheckpointError(f"{self.directory}: no intact checkpoint is left ({'; '.join(problems)})")
         raise CheckpointError(f"{self.directory}: holds no checkpoint; start the run anew")
@@ -92,10 +95,11 @@ class CheckpointStore:
             file = self.directory / entry["file"]
             digest, counters = entry["sha256"], entry["counters"]
             data = file.read_bytes()
+            found = _digest(data, counters)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"checkpoint {manifest}: torn ({type(error).__name__}: {error})") from None
-        if sha256(data) != digest:
-            raise CheckpointError(f"checkpoint {file}: torn (its hash is not the one that was written)")
+        if found != digest:
+            raise CheckpointError(f"checkpoint {manifest}: torn ({file.name} or the counters are not what was written)")
         try:
             arrays = safetensors.numpy.load(data)
         except SafetensorError as error:
@@ -116,3 +120,7 @@ class CheckpointStore:
         for manifest in self._manifests()[: -self.keep]:
             manifest.with_suffix(".safetensors").unlink(missing_ok=True)
             manifest.unlink()
+
+
+def _digest(data: bytes, counters: Mapping[str, Any]) -> str:
+    return sha256(data + json_bytes(dict(counters)))

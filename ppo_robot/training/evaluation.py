@@ -107,7 +107,8 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959963984540054) -
     denominator = 1.0 + z * z / trials
     centre = (share + z * z / (2 * trials)) / denominator
     half = z * math.sqrt(share * (1.0 - share) / trials + z * z / (4 * trials * trials)) / denominator
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At both ends the bound is exact; rounding would leave 3e-17 there.
+    return centre - half if successes > 0 else 0.0, centre + half if successes < trials else 1.0
 
 
 def _spread(values: NDArray[np.float64]) -> dict[str, float]:

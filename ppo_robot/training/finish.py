@@ -10,8 +10,9 @@ import numpy as np
 from ppo_robot.files import write_json
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.policy.export import export_bundle
+from ppo_robot.policy.gates import success_gate
 from ppo_robot.training.evaluation import Evaluation
-from ppo_robot.training.judge import gates, judge
+from ppo_robot.training.judge import judge
 from ppo_robot.training.run import BUNDLE, RESULT_FILE, first_passed, load_policy
 
 EPISODES_FILE = "evaluation.npz"
@@ -25,12 +26,13 @@ def export_and_judge(directory: Path, episodes: int | None = None) -> dict[str, 
     The bundle is written twice: its `eval.json` says how the bundle itself did, so it must exist to be judged.
     """
     actor_critic, experiment, origin = load_policy(directory)
-    command = f"ppo-robot train {experiment.task.name} --robot {experiment.robot.name} --seed {experiment.seed}"
+    command = origin["command"]
     bundle_path = directory / BUNDLE
     export_bundle(bundle_path, actor_critic, experiment, origin, None, command)
     episodes = episodes or experiment.training.evaluation.final_episodes
     evaluation = judge(load_bundle(bundle_path), episodes, experiment.seed, workers=experiment.training.num_workers)
-    verdict = gates(evaluation, experiment.seed, SUCCESS_BAR)
+    summary = evaluation.summary()
+    verdict = {"gates": [success_gate(summary, SUCCESS_BAR, [experiment.seed])], "summary": summary}
     export_bundle(bundle_path, actor_critic, experiment, origin, verdict, command)
     save_episodes(evaluation, directory / EPISODES_FILE)
     result = {
@@ -43,7 +45,7 @@ def export_and_judge(directory: Path, episodes: int | None = None) -> dict[str, 
         "cpu_seconds": origin["cpu_seconds"],
         "git_commit": origin["git_commit"],
         "git_dirty": origin["git_dirty"],
-        "evaluation": evaluation.summary(),
+        "evaluation": summary,
     }
     write_json(directory / RESULT_FILE, result)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,8 @@ def judge(
     Raises:
         BadInputError: if the goal lies outside the robot's workspace.
     """
-    env = WorkerVectorEnv(bundle.robot, bundle.task, min(ENVIRONMENTS, episodes), min(workers, episodes), seed)
+    count = min(ENVIRONMENTS, episodes)
+    env = WorkerVectorEnv(bundle.robot, bundle.task, count, min(workers, count), seed)
     try:
         if goal is not None:
             env.fix_goal((float(goal[0]), float(goal[1]), float(goal[2])))
@@ -53,18 +54,3 @@ def judge(
         return evaluate(env, act, episodes, seed, on_progress)
     finally:
         env.close()
-
-
-def gates(evaluation: Evaluation, seed: int, threshold: float) -> dict[str, Any]:
-    """Return what a bundle's `eval.json` holds: the figures, and the gate on the success rate."""
-    summary = evaluation.summary()
-    gate = {
-        "name": "success_rate",
-        "threshold": threshold,
-        "value": summary["success_rate"],
-        "ci95": summary["success_ci95"],
-        "episodes": summary["episodes"],
-        "seeds": [seed],
-        "passed": summary["success_rate"] >= threshold,
-    }
-    return {"gates": [gate], "summary": summary}

@@ -17,11 +17,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
-from ppo_robot.errors import BadInputError
+from ppo_robot.errors import BadInputError, CheckpointError
 from ppo_robot.files import write_json
 from ppo_robot.ppo.actor_critic import ActorCritic
+from ppo_robot.sim.batch_env import BatchEnv
 from ppo_robot.spec.experiment import CONFIG_FILE, Experiment, restore_experiment, save_experiment
 from ppo_robot.training.checkpoint import CheckpointStore
 from ppo_robot.training.provenance import provenance
@@ -39,21 +41,34 @@ def default_directory(experiment: Experiment) -> Path:
     return Path("runs") / f"{experiment.task.name}-{experiment.robot.name}-seed{experiment.seed}-{now}"
 
 
-def create(experiment: Experiment, directory: Path) -> None:
-    """Make the run directory with its configuration and provenance.
+def create(experiment: Experiment, directory: Path, command: str) -> None:
+    """Make the run directory with its configuration and provenance; `command` is what makes the same run again.
 
     Raises:
-        BadInputError: if there is something at `directory` already; nothing is touched then.
+        BadInputError: if there is something at `directory` already, or the task does not work on the robot; nothing
+            is touched then.
+        RunFailedError: if no episode can begin; nothing is touched then either.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         hint = " or continue it with --resume" if (directory / CONFIG_FILE).is_file() else ""
         raise BadInputError(f"--out {directory}: exists and is not empty; give a new directory{hint}")
+    _begin_episode(experiment)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         save_experiment(experiment, directory)
-        write_json(directory / PROVENANCE_FILE, provenance())
+        write_json(directory / PROVENANCE_FILE, provenance() | {"command": command})
     except OSError as error:
         raise BadInputError(f"--out {directory}: cannot be written ({error.strerror}); give another place") from None
+
+
+def _begin_episode(experiment: Experiment) -> None:
+    """Begin one episode: what only terms and plant can refuse is refused before anything is written."""
+    with np.errstate(all="ignore"):  # what is not finite is named by the environment
+        env = BatchEnv(experiment.robot, experiment.task, range(1), experiment.seed)
+        try:
+            env.reset()
+        finally:
+            env.close()
 
 
 @contextlib.contextmanager
@@ -61,9 +76,13 @@ def exclusive(directory: Path) -> Iterator[None]:
     """Hold the run directory for this process.
 
     Raises:
-        BadInputError: if another process trains in it.
+        BadInputError: if another process trains in it, or it cannot be written.
     """
-    with (directory / ".lock").open("w") as lock:
+    try:
+        lock = (directory / ".lock").open("w")
+    except OSError as error:
+        raise BadInputError(f"{directory}: cannot be written ({error.strerror}); a run needs to write there") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -117,10 +136,15 @@ def load_policy(directory: Path) -> tuple[ActorCritic, Experiment, dict[str, Any
         len(state["log_std"]),
         experiment.training.network,
     )
-    actor_critic.load_state_dict(state)
     try:
-        origin = json.loads((directory / PROVENANCE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        actor_critic.load_state_dict(state)
+    except RuntimeError:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.path}: does not fit the network in {directory / CONFIG_FILE}; was one altered?"
+        ) from None
+    try:
+        origin = dict(json.loads((directory / PROVENANCE_FILE).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError):
         raise BadInputError(f"{directory}: {PROVENANCE_FILE} is missing or torn; the run cannot be traced") from None
     origin |= {
         "seed": experiment.seed,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ppo_robot.errors import RunFailedError
+from ppo_robot.errors import CheckpointError, RunFailedError
 from ppo_robot.ppo.actor_critic import ActorCritic
 from ppo_robot.ppo.learner import Learner, NonFiniteError, UpdateMetrics
 from ppo_robot.sim.vector_env import WorkerVectorEnv
@@ -73,6 +73,8 @@ class Trainer:
             torch.Generator().manual_seed(int(seed)) for seed in seeds
         )
         self._evaluation_env: WorkerVectorEnv | None = None
+        self._begun = False
+        self._saved: int | None = None  # the iteration of the newest checkpoint
         self.store = CheckpointStore(self.directory / CHECKPOINTS, spec.checkpoint.keep)
         self.env = WorkerVectorEnv(
             experiment.robot, experiment.task, spec.num_envs, spec.num_workers, experiment.seed
@@ -89,8 +91,9 @@ class Trainer:
             RunFailedError: a worker died or a number stopped being finite; earlier checkpoints are intact.
         """
         counters, spec = self.counters, self.experiment.training
-        if counters.iteration == 0:
+        if not self._begun:
             self.start()
+            self._save()  # from here on every moment can be resumed
         for sink in self.sinks:
             sink.on_start(counters.iteration, counters.steps, spec.total_steps)
         try:
@@ -100,6 +103,8 @@ class Trainer:
                 if counters.steps >= spec.total_steps:
                     return Outcome.STEPS_USED_UP
                 if self.stop_requested:
+                    if self._saved != counters.iteration:  # the signal came after the iteration's own save
+                        self._save()
                     return Outcome.INTERRUPTED
                 self.iterate()
         finally:
@@ -111,6 +116,7 @@ class Trainer:
         self.collector.start(self.experiment.seed)
         first = torch.from_numpy(self.collector.observation)
         self.learner.warm_start(first, first)
+        self._begun = True
 
     def close(self) -> None:
         """End the worker processes."""
@@ -119,13 +125,28 @@ class Trainer:
             self._evaluation_env.close()
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint, bit for bit."""
+        """Continue from a checkpoint, bit for bit.
+
+        Raises:
+            CheckpointError: if it was made under another configuration.
+            RunFailedError: if the environments do not come back as they were.
+        """
         arrays = checkpoint.arrays
-        self.learner.load_state_dict({n: torch.from_numpy(array) for n, array in _below("learner.", arrays).items()})
-        self._act_generator.set_state(torch.from_numpy(arrays["random.act"]))
-        self._shuffle_generator.set_state(torch.from_numpy(arrays["random.shuffle"]))
-        self.collector.observation = self.env.restore(_below("env.", arrays)).copy()
-        self.counters = Counters(**checkpoint.counters)
+        try:
+            self.learner.load_state_dict(
+                {name: torch.from_numpy(array) for name, array in _below("learner.", arrays).items()}
+            )
+            self._act_generator.set_state(torch.from_numpy(arrays["random.act"]))
+            self._shuffle_generator.set_state(torch.from_numpy(arrays["random.shuffle"]))
+            self.collector.observation = self.env.restore(_below("env.", arrays)).copy()
+            self.counters = Counters(**checkpoint.counters)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(
+                f"checkpoint {checkpoint.path}: does not fit the run's configuration ({reason}); resume with the"
+                " config.yaml that the run was started with"
+            ) from None
+        self._begun, self._saved = True, self.counters.iteration
 
     def iterate(self) -> None:
         """One rollout, one update, and what is due after them."""
@@ -138,7 +159,7 @@ class Trainer:
             sink.on_iteration(record)
         due = counters.iteration % spec.checkpoint.interval_iterations == 0
         if due or last or counters.bar_passed or self.stop_requested:
-            self.store.save(self._arrays(), asdict(counters))
+            self._save()
 
     def learn(self) -> Record:
         """One rollout and one update; return what they showed.
@@ -195,6 +216,10 @@ class Trainer:
     def _act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         action: NDArray[np.float32] = self.actor_critic.action_mean(torch.from_numpy(observation)).numpy()
         return action
+
+    def _save(self) -> None:
+        self.store.save(self._arrays(), asdict(self.counters))
+        self._saved = self.counters.iteration
 
     def _arrays(self) -> dict[str, NDArray]:
         """Everything that decides what comes next."""

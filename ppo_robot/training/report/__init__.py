@@ -34,6 +34,8 @@ def write_report(directory: Path, out: Path | None = None, video: bool = True) -
     """
     facts = read_run(directory)
     path = out or directory / REPORT_FILE
+    if not path.parent.is_dir():  # said before the film is rendered, not after
+        raise BadInputError(f"{path}: the report cannot be written (no such directory {path.parent})")
     traces = _traces(facts)
     gif = _video(facts, traces) if video and traces else None
     text = page(

@@ -37,18 +37,19 @@ def accuracy_charts(evaluation: Evaluation, experiment: Experiment) -> list[Char
     radius = np.hypot(goal[:, 0], goal[:, 1])
     scale = _scale(error, tolerance)
     top = _workspace(
-        "top", goal[:, 0], goal[:, 1], error, success, scale, ("x forward (m)", "y left (m)"), _outline(workspace, _top)
-    )
+        "top", goal[:, 0], goal[:, 1], error, success, scale, tolerance, ("x forward (m)", "y left (m)"),
+        _outline(workspace, _top),
+    )  # fmt: skip
     side = _workspace(
-        "side", radius, goal[:, 2], error, success, scale, ("distance from the base axis (m)", "height z (m)"),
-        _outline(workspace, _side),
+        "side", radius, goal[:, 2], error, success, scale, tolerance,
+        ("distance from the base axis (m)", "height z (m)"),        _outline(workspace, _side),
     )  # fmt: skip
     failed = int((~success).sum())
     what = f"Ringed in red: the {failed} that failed." if failed else "None failed."
     latest = task.episode_length - task.success.hold
     return [
         Chart("Seen from above", "final error, mm", f"Each dot is the goal of one episode. {what}", top),
-        Chart("Seen from the side", "final error, mm", "The same goals by height and distance; the robot stands at 0.", side),
+        Chart("Seen from the side", "final error, mm", "The same goals by their distance and height.", side),
         Chart(
             "Final error", "episodes per bin", f"{_share(error <= tolerance)} of episodes end within the tolerance of"
             f" {tolerance:g} mm; half of them within {np.median(error):.1f} mm.", _errors(error, tolerance),
@@ -74,10 +75,11 @@ def _workspace(
     error: Array,
     success: NDArray[np.bool_],
     scale: Normalize,
+    tolerance: float,
     labels: tuple[str, str],
     outline: tuple[Array, Array, Array],
 ) -> str:
-    with drawing(4.4, 3.9) as (figure, axes):
+    with drawing(5.0, 4.3) as (figure, axes):
         axes.contour(*outline, levels=[0.5], colors=[MUTED], linewidths=0.8, linestyles="dashed")
         order = np.argsort(error)  # the worst on top
         points = axes.scatter(
@@ -86,15 +88,31 @@ def _workspace(
         )  # fmt: skip
         axes.scatter(across[~success], along[~success], s=52, facecolors="none", edgecolors=RED, linewidths=1.4)
         axes.plot([0.0], [0.0], marker="s", markersize=7, color=INK)
-        axes.annotate("base", (0.0, 0.0), xytext=(8, -3), textcoords="offset points", color=INK)
+        axes.annotate("base", (0.0, 0.0), xytext=(0, 8), textcoords="offset points", ha="center", color=INK)
         axes.set_aspect("equal")
+        _fit(axes, *outline)
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
         extend = "max" if error.max() > (scale.vmax or 0.0) else "neither"
-        bar = figure.colorbar(points, ax=axes, orientation="horizontal", shrink=0.75, aspect=32, pad=0.03, extend=extend)
+        bar = figure.colorbar(
+            points, ax=axes, orientation="horizontal", shrink=0.75, aspect=34, pad=0.03, extend=extend
+        )
         bar.outline.set_visible(False)  # type: ignore[operator]
-        bar.set_label("final error (mm)")
+        if tolerance <= (scale.vmax or 0.0):
+            bar.ax.axvline(tolerance, color=RED, linewidth=2.0)
+            bar.set_label(f"final error (mm); red: the tolerance, {tolerance:g} mm")
+        else:
+            bar.set_label(f"final error (mm); the tolerance is {tolerance:g} mm")
         return to_svg(figure, f"workspace-{name}", f"Final error over the workspace, seen from the {name}")
+
+
+def _fit(axes: Axes, across: Array, along: Array, inside: Array) -> None:
+    """Show the workspace and the base, and nothing else."""
+    rows, columns = np.nonzero(inside)
+    for values, limit in ((across[columns], axes.set_xlim), (along[rows], axes.set_ylim)):
+        low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+        margin = 0.06 * (high - low)
+        limit(low - margin, high + margin)
 
 
 def _top(across: Array, along: Array, height: Array) -> Array:
@@ -123,8 +141,8 @@ def _errors(error: Array, tolerance: float) -> str:
     high = max(1.25 * tolerance, float(np.percentile(error, 99)) * 1.1)
     high = min(high, 5.0 * tolerance)
     beyond = int((error > high).sum())
-    with drawing(4.3, 2.35) as (figure, axes):
-        bins = np.linspace(0.0, high, 46)
+    with drawing(5.0, 2.5) as (figure, axes):
+        bins = np.linspace(0.0, high, 46).tolist()
         axes.hist(error[error <= tolerance], bins=bins, color=BLUE)
         axes.hist(np.minimum(error[error > tolerance], high), bins=bins, color=RED)
         _line(axes, tolerance, f"tolerance {tolerance:g} mm", RED)
@@ -137,8 +155,8 @@ def _errors(error: Array, tolerance: float) -> str:
 
 def _settling(settle: Array, length: float, latest: float) -> str:
     settled = settle[np.isfinite(settle)]
-    with drawing(4.3, 2.35) as (figure, axes):
-        bins = np.linspace(0.0, length, 41)
+    with drawing(5.0, 2.5) as (figure, axes):
+        bins = np.linspace(0.0, length, 41).tolist()
         axes.hist(settled[settled <= latest + 1e-9], bins=bins, color=GREEN)
         axes.hist(settled[settled > latest + 1e-9], bins=bins, color=RED)
         _line(axes, latest, f"latest {latest:g} s", RED)

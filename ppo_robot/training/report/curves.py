@@ -11,12 +11,25 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from numpy.typing import NDArray
 
 from ppo_robot.spec.experiment import Experiment
-from ppo_robot.training.report.svg import BLUE, GREEN, MUTED, ORANGE, RED, VIOLET, drawing, short_count, steps_axis, to_svg
+from ppo_robot.training.report.svg import (
+    BLUE,
+    GREEN,
+    MUTED,
+    ORANGE,
+    RED,
+    VIOLET,
+    drawing,
+    in_two_widths,
+    legend_above,
+    short_count,
+    steps_axis,
+    to_svg,
+)
 from ppo_robot.training.sinks import Record
 
 Array = NDArray[np.float64]
 
-_PANEL = (4.3, 2.15)
+_PANEL = (3.6, 1.95)
 _POINTS = 500
 _SMOOTHED = 40
 
@@ -42,30 +55,31 @@ class _Line:
 def learning_charts(records: Sequence[Record], experiment: Experiment) -> list[Chart]:
     """Return the panels of a run in the order of a page; the first is wide."""
     ppo, tolerance = experiment.training.ppo, experiment.task.success.tolerance
-    target = f"the update stops above {ppo.stop_kl:g}" if ppo.stop_kl else "no stop is set"
+    target = f"it stops at {ppo.stop_kl:g}" if ppo.stop_kl else "no stop set"
     return [
         _success(records),
-        _simple(records, "return", "Return", "per episode", "Sum of rewards of an episode, exploration included.",
+        _simple(records, "return", "Return", "per episode", "Sum of rewards, exploration included.",
                 [_Line("episode_return_mean", "", BLUE)]),
         _simple(records, "error", "Final error", "mm, log scale", "Distance from tool to goal as episodes end.",
                 [_Line("final_error_mean_m", "training", BLUE),
-                 _Line("final_error_m.mean", "evaluated, mean", GREEN, True),
-                 _Line("final_error_m.p95", "evaluated, p95", ORANGE, True)],
+                 _Line("final_error_m.mean", "evaluation", GREEN, True),
+                 _Line("final_error_m.p95", "its p95", ORANGE, True)],
                 factor=1e3, log=True, mark=(tolerance * 1e3, "tolerance")),
         _simple(records, "speed", "Speed", "steps/s, log scale", "All of it, and its parts each on its own clock.",
                 [_Line("steps_per_s.total", "total", BLUE), _Line("steps_per_s.simulation", "simulation", GREEN),
-                 _Line("steps_per_s.inference", "inference", VIOLET), _Line("steps_per_s.learning", "learning", ORANGE)],
+                 _Line("steps_per_s.inference", "inference", VIOLET),
+                 _Line("steps_per_s.learning", "learning", ORANGE)],
                 log=True),
         _simple(records, "kl", "KL divergence", "nats", f"How far an update moves the policy; {target}.",
                 [_Line("policy_kl", "", BLUE)], mark=(ppo.stop_kl, "stop") if ppo.stop_kl else None),
         _simple(records, "clip", "Clip fraction", "% of samples", f"Samples whose ratio left 1 ± {ppo.clip_range:g}.",
                 [_Line("clip_fraction", "", BLUE)], percent=True),
-        _simple(records, "std", "Exploration", "standard deviation", "Of the action, whose range is −1 to 1; mean of all joints.",
+        _simple(records, "std", "Exploration", "standard deviation", "Of actions, which reach from −1 to 1.",
                 [_Line("action_std", "", BLUE)], floor=True),
-        _simple(records, "entropy", "Entropy", "nats", "Of the action distribution; falls as the policy grows sure.",
+        _simple(records, "entropy", "Entropy", "nats", "Of the action distribution.",
                 [_Line("entropy", "", BLUE)]),
-        _simple(records, "explained", "Explained variance", "1 is perfect", "How well the critic foretells the returns.",
-                [_Line("explained_variance", "", BLUE)], limits=(-0.05, 1.02)),
+        _simple(records, "explained", "Explained variance", "1 is best", "How well the critic foretells returns.",
+                [_Line("explained_variance", "", BLUE)], limits=(-0.3, 1.03)),
         _simple(records, "rate", "Learning rate", ppo.schedule, "Of the optimiser, by its schedule.",
                 [_Line("learning_rate", "", BLUE)], floor=True),
     ]  # fmt: skip
@@ -93,22 +107,26 @@ def series(records: Sequence[Record], key: str, of_evaluation: bool = False) -> 
 
 def _success(records: Sequence[Record]) -> Chart:
     rollout, judged = series(records, "success_rate"), series(records, "success_rate", True)
-    with drawing(8.8, 2.7) as (figure, axes):
-        if len(rollout[0]):
-            axes.plot(*rollout, color=BLUE, alpha=0.3, linewidth=1.0)
-            axes.plot(rollout[0], _smooth(rollout[1]), color=BLUE, label="training, with exploration noise")
-        if len(judged[0]):
-            axes.plot(*judged, color=GREEN, marker="o", markersize=3.2, label="evaluation, without noise")
-        axes.axhline(0.99, color=MUTED, linewidth=0.9, dashes=(4, 3))
-        axes.annotate("99 %", (0.0, 0.99), xycoords=("axes fraction", "data"), xytext=(4, -10), textcoords="offset points")
-        axes.set_ylim(-0.02, 1.03)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-        axes.set_xlabel("environment steps")
-        steps_axis(axes)
-        axes.legend(loc="center right")
-        svg = to_svg(figure, "success", "Success rate over environment steps")
-    note = "Share of episodes that end within tolerance and held it. The policy is judged without the noise it explores with."
-    return Chart("Success rate", "% of episodes", note, svg)
+
+    def draw(name: str, width: float, height: float) -> str:
+        with drawing(width, height) as (figure, axes):
+            if len(rollout[0]):
+                axes.plot(*rollout, color=BLUE, alpha=0.3, linewidth=1.0)
+                axes.plot(rollout[0], _smooth(rollout[1]), color=BLUE, label="training, with exploration noise")
+            if len(judged[0]):
+                axes.plot(*judged, color=GREEN, marker="o", markersize=3.2, label="evaluation, without noise")
+            axes.axhline(0.99, color=MUTED, linewidth=0.9, dashes=(4, 3))
+            axes.annotate("99 %", (0.0, 0.99), xycoords=("axes fraction", "data"), xytext=(4, -11),
+                          textcoords="offset points")  # fmt: skip
+            axes.set_ylim(-0.02, 1.03)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+            axes.set_xlabel("environment steps")
+            steps_axis(axes)
+            legend_above(axes, 2 if width > 6 else 1)
+            return to_svg(figure, name, "Success rate over environment steps")
+
+    note = "Share of episodes that end within tolerance and held it. Evaluations leave out the noise that explores."
+    return Chart("Success rate", "% of episodes", note, in_two_widths("success", draw))
 
 
 def _simple(
@@ -142,8 +160,7 @@ def _simple(
             axes.annotate(mark[1], (1.0, mark[0]), xycoords=("axes fraction", "data"), xytext=(-2, 3),
                           textcoords="offset points", ha="right", color=RED, fontsize=8.5)  # fmt: skip
         if limits is not None:
-            low = min(limits[0], *(line.get_ydata().min() for line in axes.lines)) if axes.lines else limits[0]
-            axes.set_ylim(max(low, -1.0), limits[1])
+            axes.set_ylim(*limits)
         if log:
             _log_axis(axes)
         elif percent:
@@ -152,7 +169,7 @@ def _simple(
             axes.set_ylim(bottom=0.0)
         steps_axis(axes)
         if len(lines) > 1:
-            axes.legend(loc="best", ncols=1 if len(lines) < 4 else 2)
+            legend_above(axes, 3 if len(lines) < 4 else 2)
         return Chart(title, unit, note, to_svg(figure, name, f"{title} over environment steps"))
 
 

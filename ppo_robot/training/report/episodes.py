@@ -95,11 +95,11 @@ def _trace(
     position = np.stack([frame[row] for frame in positions[: end + 1]])
     tool = env.model.tool_position(position)
     return EpisodeTrace(
-        time=np.arange(end + 1) * env.task.control_period,
+        time=np.arange(end + 1, dtype=np.float64) * env.task.control_period,
         joint_position=position,
         joint_target=np.stack([frame[row] for frame in targets[: end + 1]]),
         tool_position=tool,
-        error=np.linalg.norm(tool - goal, axis=1),
+        error=np.linalg.norm(tool - goal, axis=1).astype(np.float64),
         goal=goal,
         success=success,
         settle_time=settle_time,

@@ -72,7 +72,7 @@ def read_run(directory: Path) -> RunFacts:
     missing: list[str] = []
     records = [record for record in read_records(directory / METRICS_FILE) if _is_iteration(record)]
     if not records:
-        missing.append(f"No learning curves: {METRICS_FILE} is missing or empty; the run ended before its first iteration.")
+        missing.append(f"No learning curves: {METRICS_FILE} is missing or empty; no iteration has ended yet.")
     elif records[-1]["steps"] < experiment.training.total_steps and not (directory / RESULT_FILE).is_file():
         missing.append(
             f"The run stands at {records[-1]['steps']:,} of {experiment.training.total_steps:,} steps: it is still"
@@ -97,7 +97,8 @@ def read_run(directory: Path) -> RunFacts:
 def reproduction(facts: RunFacts) -> str:
     """Return the command that makes this run again, with what its configuration changed in the files of today."""
     experiment = facts.experiment
-    parts = ["ppo-robot", "train", experiment.task.name, "--robot", experiment.robot.name, "--seed", str(experiment.seed)]
+    parts = ["ppo-robot", "train", experiment.task.name]
+    parts += ["--robot", experiment.robot.name, "--seed", str(experiment.seed)]
     for override in overrides(experiment):
         parts += ["--set", override]
     return shlex.join(parts)
@@ -148,7 +149,8 @@ def _read_evaluation(path: Path) -> Evaluation | None:
 
 def _read_bundle(path: Path, missing: list[str]) -> Bundle | None:
     if not path.is_dir():
-        missing.append("No episodes to show: the run has no bundle yet. Write one with: ppo-robot export RUN")
+        command = shlex.join(["ppo-robot", "export", str(path.parent)])
+        missing.append(f"No episodes to show: the run has no bundle yet. Write one with: {command}")
         return None
     try:
         return load_bundle(path)

@@ -55,7 +55,8 @@ def _header(facts: RunFacts) -> str:
         f'<header><div class="title"><h1>{_text(task.name)} with {_text(robot.name)}</h1>{_badge(facts)}</div>'
         f'<p class="lead">A policy trained with PPO in PyBullet to bring the tool of a {len(robot.joints)}-joint arm'
         f" within {task.success.tolerance * 1e3:g}&nbsp;mm of a goal and hold it there for the last"
-        f" {task.success.hold:g}&nbsp;s of a {task.episode_length:g}&nbsp;s episode, from random start poses.</p></header>"
+        f" {task.success.hold:g}&nbsp;s of a {task.episode_length:g}&nbsp;s episode, from random start poses.</p>"
+        "</header>"
     )
 
 
@@ -107,13 +108,15 @@ def _tiles(facts: RunFacts) -> str:
     wall = last.get("wall_s")
     if isinstance(wall, int | float) and wall > 0:
         cores = (facts.provenance.get("machine") or {}).get("cores")
-        tiles.append(_tile(_duration(wall), "", f"training time{f' on {cores} cores' if cores else ''}"))
-        tiles.append(_tile(f"{last['steps'] / wall:,.0f}", "steps/s", "simulation and learning"))
+        value, unit = _duration(wall).split()
+        tiles.append(_tile(value, unit, f"training time{f' on {cores} cores' if cores else ''}"))
+        tiles.append(_tile(f"{last['steps'] / wall:,.0f}", "/s", "steps, learning included"))
     if facts.bundle is not None:
-        tiles.append(_tile(_short(facts.bundle.id), "", "policy bundle"))
+        tiles.append(_tile(_short(facts.bundle.id), "", "policy bundle", "tile id"))
     commit = facts.provenance.get("git_commit")
     if isinstance(commit, str):
-        tiles.append(_tile(_short(commit), "", "git commit" + (", changed" if facts.provenance.get("git_dirty") else "")))
+        dirty = ", with changes" if facts.provenance.get("git_dirty") else ""
+        tiles.append(_tile(_short(commit), "", f"git commit{dirty}", "tile id"))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
@@ -128,16 +131,17 @@ def _success_tile(facts: RunFacts) -> str:
     who = "the exported policy" if facts.evaluation is not None else "the policy while it trained"
     return (
         f'<div class="card tile first"><b>{rate * 100:.4g}<small>%</small></b><span>success rate of {who} over'
-        f" {summary['episodes']:,} episodes; 95&nbsp;% Wilson interval {low * 100:.2f} to {high * 100:.2f}&nbsp;%</span>"
+        f" {summary['episodes']:,} episodes. 95&nbsp;% Wilson interval: {low * 100:.2f}"
+        f"&nbsp;to&nbsp;{high * 100:.2f}&nbsp;%</span>"
         f'<div class="meter"><i style="left:{left:.2f}%;width:{max(right - left, 0.8):.2f}%"></i>'
-        f'<u style="left:{bar:.2f}%"></u></div><span>The interval on a scale from {start:.0%} to 100%; the mark is the'
-        f" bar of {SUCCESS_BAR:.0%}.</span></div>".replace("0% to 100%", "0&nbsp;% to 100&nbsp;%")
+        f'<u style="left:{bar:.2f}%"></u></div><span>The interval between {start * 100:.0f} and 100&nbsp;%; the mark is'
+        f" the bar of {SUCCESS_BAR * 100:.0f}&nbsp;%.</span></div>"
     )
 
 
-def _tile(value: str, unit: str, label: str) -> str:
+def _tile(value: str, unit: str, label: str, look: str = "tile") -> str:
     small = f"<small>{_text(unit)}</small>" if unit else ""
-    return f'<div class="card tile"><b>{_text(value)}{small}</b><span>{_text(label)}</span></div>'
+    return f'<div class="card {look}"><b>{_text(value)}{small}</b><span>{_text(label)}</span></div>'
 
 
 def _learning(charts: Sequence[Chart]) -> str:
@@ -166,10 +170,10 @@ def _episodes(episodes: Sequence[EpisodeCharts], experiment: Experiment) -> str:
         " seconds, all at one scale; the bar at the right is the joint's whole range and what the episode used of it."
     )
     keys = (
-        '<p class="lead" style="font-size:13px"><i class="key" style="color:var(--blue);margin-left:0"></i>measured'
+        '<p class="lead small"><i class="key" style="color:var(--blue);margin-left:0"></i>true position'
         '<i class="key dash" style="color:var(--orange)"></i>target sent to the joint'
         '<i class="key" style="color:var(--red)"></i>joint limit, where near</p>'
-    ).replace("measured", "true position")
+    )
     cards = []
     for number, episode in enumerate(episodes, 1):
         joints = "".join(
@@ -191,7 +195,7 @@ def _provenance(facts: RunFacts) -> str:
     rows: list[tuple[str, Any]] = [
         ("run directory", facts.directory.resolve()),
         ("git commit", origin.get("git_commit") or "unknown"),
-        ("uncommitted changes", {True: "yes", False: "no"}.get(origin.get("git_dirty"), "unknown")),  # type: ignore[call-overload]
+        ("uncommitted changes", "yes" if origin.get("git_dirty") else "no"),
         ("seed", facts.experiment.seed),
         ("bundle", facts.bundle.id if facts.bundle else "none"),
         ("URDF", f"SHA-256 {facts.experiment.robot.description_hash}"),
@@ -213,7 +217,7 @@ def _provenance(facts: RunFacts) -> str:
     if figures:
         body += f'<details class="card"><summary>Result, as JSON</summary><pre>{_text(figures)}</pre></details>'
     made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    body += f"<footer>Written by ppo-robot report {_text(__version__)} on {_text(made)}. This page needs no network.</footer>"
+    body += f"<footer>Written by ppo-robot {_text(__version__)} on {_text(made)}. This page needs no network.</footer>"
     lead = "One command, at the commit below. Same seed, same machine: the same run, bit for bit."
     return _section("reproduce", "Make it again", lead, body)
 
@@ -237,7 +241,7 @@ def _text(value: Any) -> str:
 
 
 def _short(identity: str) -> str:
-    return identity.removeprefix("sha256:")[:10]
+    return identity.removeprefix("sha256:")[:9]
 
 
 def _count(value: float) -> str:
@@ -245,8 +249,7 @@ def _count(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{seconds:.1f} s"
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,17 +1,18 @@
-"""From a matplotlib figure to SVG that belongs to the page: its colours are the page's, light or dark, and so is its font."""
+"""From a matplotlib figure to SVG that belongs to the page: colours, light or dark, and font are the page's."""
 
 from __future__ import annotations
 
 import html
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
 # Colours that nothing else has: they stand for the page's own, and are replaced by them in the finished SVG.
@@ -24,7 +25,7 @@ _PAGE_COLOURS = {
     for sentinel, name in zip((INK, MUTED, LINE, BLUE, ORANGE, GREEN, RED, VIOLET, SURFACE, BAND), _NAMES, strict=True)
 }
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": 9.0,
     "axes.edgecolor": LINE,
@@ -63,13 +64,12 @@ _STYLE: dict[str, Any] = {
 def drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """Yield a figure of so many inches and its axes, in the page's style."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03)  # type: ignore[union-attr]
+        figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03))
         yield figure, figure.add_subplot()
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:
-    """Return the figure as an `<svg>` element; `name` is unique on the page, `label` is read aloud by screen readers."""
+    """Return the figure as an `<svg>` element; `name` is unique on the page, `label` is for those who hear it."""
     out = io.StringIO()
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name}):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -90,6 +90,20 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     body = re.sub(r"\n\s*", "\n", body)
     shape = box[1] if box else "0 0 100 100"
     return f'<svg viewBox="{shape}" role="img" aria-label="{html.escape(label, quote=True)}">{body}'
+
+
+def in_two_widths(name: str, draw: Callable[[str, float, float], str]) -> str:
+    """Return two drawings of a wide figure, of which the page shows the one that fits: wide screen or telephone.
+
+    `draw` takes a name, width and height (inches) and returns the SVG.
+    """
+    wide, narrow = draw(f"{name}-wide", 12.6, 3.5), draw(f"{name}-narrow", 4.7, 2.9)
+    return f'<div class="for-wide">{wide}</div><div class="for-narrow">{narrow}</div>'
+
+
+def legend_above(axes: Axes, columns: int) -> None:
+    """Put the legend over the plot, where it covers nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.3, columnspacing=1.4)
 
 
 def steps_axis(axes: Axes) -> None:

@@ -13,7 +13,18 @@ from ppo_robot.spec.experiment import Experiment
 from ppo_robot.spec.robot import JointSpec
 from ppo_robot.training.report.curves import Chart
 from ppo_robot.training.report.episodes import EpisodeTrace
-from ppo_robot.training.report.svg import BAND, BLUE, GREEN, LINE, ORANGE, RED, drawing, short_count, to_svg
+from ppo_robot.training.report.svg import (
+    BAND,
+    BLUE,
+    GREEN,
+    LINE,
+    ORANGE,
+    RED,
+    drawing,
+    in_two_widths,
+    short_count,
+    to_svg,
+)
 
 _LEAST_SPAN = 20.0
 """Degrees shown at least: a joint that holds still should look still."""
@@ -32,7 +43,8 @@ class EpisodeCharts:
 def episode_charts(traces: list[EpisodeTrace], experiment: Experiment) -> list[EpisodeCharts]:
     """Return the pictures of each episode."""
     # One span for all joints of all episodes, or a joint that hardly moves would look like one that does.
-    moved = [np.degrees(np.ptp(_both(trace, joint))) for trace in traces for joint in range(trace.joint_target.shape[1])]
+    joints = range(len(experiment.robot.joints))
+    moved = [float(np.degrees(np.ptp(_both(trace, joint)))) for trace in traces for joint in joints]
     span = 1.12 * max(_LEAST_SPAN, *moved)
     return [_episode(number, trace, experiment, span) for number, trace in enumerate(traces, 1)]
 
@@ -54,24 +66,30 @@ def _error(number: int, trace: EpisodeTrace, experiment: Experiment) -> Chart:
     task = experiment.task
     tolerance, hold = task.success.tolerance * 1e3, task.episode_length - task.success.hold
     error = np.maximum(trace.error * 1e3, 0.05)
-    with drawing(8.8, 2.2) as (figure, axes):
-        low, high = min(0.5 * tolerance, 0.7 * float(error.min())), 1.6 * float(error.max())
-        axes.set_yscale("log")
-        axes.axvspan(hold, task.episode_length, color=BAND, linewidth=0)
-        axes.add_patch(Rectangle((0, low), task.episode_length, tolerance - low, color=GREEN, alpha=0.13, linewidth=0))
-        axes.axhline(tolerance, color=GREEN, linewidth=0.9, dashes=(4, 3))
-        axes.plot(trace.time, error, color=BLUE, linewidth=1.9)
-        axes.annotate(f"tolerance {tolerance:g} mm", (0.0, tolerance), xytext=(4, 4), textcoords="offset points", color=GREEN)
-        axes.annotate("held to the end", (hold, 0.96), xycoords=("data", "axes fraction"), xytext=(5, 0), va="top",
-                      textcoords="offset points")  # fmt: skip
-        axes.set_xlim(0.0, task.episode_length)
-        axes.set_ylim(low, high)
-        axes.set_yticks([tick for tick in (0.1, 1.0, 10.0, 100.0, 1000.0) if low <= tick <= high])
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-        axes.minorticks_off()
-        axes.set_xlabel("time (s)")
-        svg = to_svg(figure, f"tool-{number}", f"Episode {number}: distance from tool to goal over time")
-    return Chart("Tool to goal", "mm, log scale", "", svg)
+    low, high = min(0.5 * tolerance, 0.7 * float(error.min())), 1.6 * float(error.max())
+
+    def draw(name: str, width: float, height: float) -> str:
+        with drawing(width, height * 0.8) as (figure, axes):
+            axes.set_yscale("log")
+            axes.axvspan(hold, task.episode_length, color=BAND, linewidth=0)
+            axes.add_patch(
+                Rectangle((0, low), task.episode_length, tolerance - low, color=GREEN, alpha=0.13, linewidth=0)
+            )
+            axes.axhline(tolerance, color=GREEN, linewidth=0.9, dashes=(4, 3))
+            axes.plot(trace.time, error, color=BLUE, linewidth=1.9)
+            axes.annotate(f"tolerance {tolerance:g} mm", (0.0, tolerance), xytext=(4, 4), textcoords="offset points",
+                          color=GREEN)  # fmt: skip
+            axes.annotate("must hold here", (hold, 0.96), xycoords=("data", "axes fraction"), xytext=(5, 0), va="top",
+                          textcoords="offset points")  # fmt: skip
+            axes.set_xlim(0.0, task.episode_length)
+            axes.set_ylim(low, high)
+            axes.set_yticks([tick for tick in (0.1, 1.0, 10.0, 100.0, 1000.0) if low <= tick <= high])
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+            axes.minorticks_off()
+            axes.set_xlabel("time (s)")
+            return to_svg(figure, name, f"Episode {number}: distance from tool to goal over time")
+
+    return Chart("Tool to goal", "mm, log scale", "", in_two_widths(f"tool-{number}", draw))
 
 
 def _joint(number: int, trace: EpisodeTrace, index: int, joint: JointSpec, span: float) -> Chart:
@@ -79,7 +97,7 @@ def _joint(number: int, trace: EpisodeTrace, index: int, joint: JointSpec, span:
     lower, upper = np.degrees([joint.position_lower, joint.position_upper])
     both = np.concatenate([position, target])
     middle = 0.5 * (both.min() + both.max())
-    with drawing(2.9, 1.55) as (figure, axes):
+    with drawing(3.3, 1.6) as (figure, axes):
         axes.set_xlim(0.0, max(trace.time[-1], 1e-3))
         axes.set_ylim(middle - span / 2, middle + span / 2)
         for limit, beyond in ((lower, -1e3), (upper, 1e3)):
@@ -91,7 +109,8 @@ def _joint(number: int, trace: EpisodeTrace, index: int, joint: JointSpec, span:
         axes.locator_params(axis="y", nbins=4)
         axes.locator_params(axis="x", nbins=4)
         _gauge(axes, lower, upper, both.min(), both.max())
-        svg = to_svg(figure, f"joint-{number}-{index}", f"Episode {number}: position and target of {joint.name} over time")
+        label = f"Episode {number}: position and target of {joint.name} over time"
+        svg = to_svg(figure, f"joint-{number}-{index}", label)
     room = min(both.min() - lower, upper - both.max())
     return Chart(joint.name, f"{room:.0f}° from a limit", "", svg)
 

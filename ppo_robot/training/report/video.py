@@ -23,7 +23,7 @@ PAUSE = 0.6
 STILL = 5e-4
 """rad; less motion than this since the last rendered picture cannot be seen."""
 
-_COLOURS = 112
+_COLOURS = 168
 _GREY, _WHITE, _GREEN = (163, 175, 193), (236, 240, 245), (52, 211, 153)
 
 
@@ -56,7 +56,7 @@ def episodes_gif(
     durations: list[int] = []
     try:
         for number, trace in enumerate(traces):
-            picture, drawn = np.zeros(0), None
+            drawn: tuple[NDArray[np.float64], bool] | None = None
             rows = _frame_rows(trace)
             for row in rows:
                 position = trace.joint_position[row]
@@ -84,7 +84,7 @@ def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int]) -> bytes
     sheet = Image.new("RGB", (width, height * len(samples)))
     for place, sample in enumerate(samples):
         sheet.paste(sample, (0, place * height))
-    palette = sheet.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = _palette(sheet)
     indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     out = io.BytesIO()
     indexed[0].save(
@@ -98,6 +98,23 @@ def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int]) -> bytes
         optimize=False,
     )
     return out.getvalue()
+
+
+def _palette(sheet: Image.Image) -> Image.Image:
+    """Return an image whose palette suits the sheet: most of it for what is common, the rest for what is rare.
+
+    Median cut alone would give all colours to the floor and none to the goal.
+    """
+    colours: list[int] = []
+    common = 2 * _COLOURS // 3
+    for method, count in ((Image.Quantize.MEDIANCUT, common), (Image.Quantize.MAXCOVERAGE, _COLOURS - common)):
+        part = sheet.quantize(count, method, dither=Image.Dither.NONE)
+        colours += (part.getpalette() or [])[: 3 * count]
+    for colour in (_GREY, _WHITE, _GREEN):
+        colours += colour
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours)
+    return palette
 
 
 def _frame_rows(trace: EpisodeTrace) -> list[int]:
