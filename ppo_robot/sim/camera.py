@@ -28,6 +28,7 @@ TRAIL = np.array([148.0, 197.0, 255.0], dtype=np.float32)
 _NEAR, _FAR = 0.05, 12.0
 _FIELD_OF_VIEW = 34.0  # degrees, vertical
 _GRID_PITCH = 0.2  # m
+_ELBOW_ROOM = 0.2  # m above the workspace, where elbows go and captions stand
 _SUPERSAMPLING = 2
 _FLOOR_DROP = 0.0105  # m; half its thickness, and a hair below the base that stands on it
 _LIGHT = (0.3, -0.5, 2.4)
@@ -137,7 +138,7 @@ class Camera:
         axes = [np.linspace(low, high, 13) for low, high in zip(*bounding_box(workspace), strict=True)]
         grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 3)
         base = np.array([[0.12, 0.12, 0.0], [-0.12, -0.12, 0.0], [0.12, -0.12, 0.0], [-0.12, 0.12, 0.0]])
-        top = np.array([[0.0, 0.0, workspace.height[1]]])
+        top = np.array([[0.0, 0.0, workspace.height[1] + _ELBOW_ROOM]])
         points = self._world(np.concatenate([grid[inside_workspace(grid, workspace)], base, top]))
         # From the front right of the middle of the workspace, a little above it.
         azimuth = 0.5 * (workspace.azimuth[0] + workspace.azimuth[1]) - math.radians(58.0)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from ppo_robot.mdp.goals import bounding_box, inside_workspace
@@ -16,7 +17,7 @@ from ppo_robot.spec.experiment import Experiment
 from ppo_robot.spec.robot import WorkspaceSpec
 from ppo_robot.training.evaluation import Evaluation
 from ppo_robot.training.report.curves import Chart
-from ppo_robot.training.report.svg import BLUE, GREEN, INK, MUTED, RED, drawing, to_svg
+from ppo_robot.training.report.svg import BLUE, GREEN, INK, MUTED, RED, drawing, short_count, to_svg
 
 Array = NDArray[np.float64]
 
@@ -138,17 +139,22 @@ def _outline(workspace: WorkspaceSpec, place: Callable[[Array, Array, Array], Ar
 
 
 def _errors(error: Array, tolerance: float) -> str:
-    high = max(1.25 * tolerance, float(np.percentile(error, 99)) * 1.1)
-    high = min(high, 5.0 * tolerance)
-    beyond = int((error > high).sum())
+    low = max(float(np.percentile(error, 0.2)), 0.005 * tolerance)
+    high = max(1.6 * tolerance, float(error.max()) * 1.05)
+    shown = np.maximum(error, low)
     with drawing(5.0, 2.5) as (figure, axes):
-        bins = np.linspace(0.0, high, 46).tolist()
-        axes.hist(error[error <= tolerance], bins=bins, color=BLUE)
-        axes.hist(np.minimum(error[error > tolerance], high), bins=bins, color=RED)
+        axes.set_xscale("log")
+        bins = np.geomspace(low, high, 46).tolist()
+        axes.hist(shown[error <= tolerance], bins=bins, color=BLUE)
+        axes.hist(shown[error > tolerance], bins=bins, color=RED)
         _line(axes, tolerance, f"tolerance {tolerance:g} mm", RED)
         _line(axes, float(np.percentile(error, 95)), "p95", MUTED)
-        axes.set_xlim(0.0, high)
-        axes.set_xlabel("final error (mm)" + (f"; the last bin holds {beyond} beyond" if beyond else ""))
+        axes.set_xlim(low, high)
+        ticks = [base * 10.0**power for power in range(-3, 4) for base in (1, 2, 5)]
+        axes.set_xticks([tick for tick in ticks if low <= tick <= high])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+        axes.minorticks_off()
+        axes.set_xlabel("final error (mm, log scale)")
         axes.grid(False, axis="x")
         return to_svg(figure, "errors", "Histogram of the final error")
 
@@ -173,9 +179,9 @@ def _line(axes: Axes, place: float, word: str, colour: str) -> None:
     axes.axvline(place, color=colour, linewidth=0.9, dashes=(4, 3))
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
-    height = 0.98 if colour == RED else 0.84
-    axes.annotate(word, (place, height), xycoords=("data", "axes fraction"), xytext=(-4, 0), textcoords="offset points",
-                  ha="right", va="top", color=colour, fontsize=8.5)  # fmt: skip
+    height, shift, side = (0.98, -4, "right") if colour == RED else (0.84, 4, "left")
+    axes.annotate(word, (place, height), xycoords=("data", "axes fraction"), xytext=(shift, 0),
+                  textcoords="offset points", ha=side, va="top", color=colour, fontsize=8.5)  # fmt: skip
 
 
 def _share(which: NDArray[np.bool_]) -> str:

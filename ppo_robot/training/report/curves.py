@@ -164,7 +164,7 @@ def _simple(
         if log:
             _log_axis(axes)
         elif percent:
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
         if floor or percent:
             axes.set_ylim(bottom=0.0)
         steps_axis(axes)

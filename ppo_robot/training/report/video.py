@@ -23,7 +23,10 @@ PAUSE = 0.6
 STILL = 5e-4
 """rad; less motion than this since the last rendered picture cannot be seen."""
 
-_COLOURS = 168
+MAXIMUM_BYTES = 1_900_000
+"""A film that is larger gets fewer colours."""
+
+_COLOURS = (168, 112, 64)
 _GREY, _WHITE, _GREEN = (163, 175, 193), (236, 240, 245), (52, 211, 153)
 
 
@@ -73,10 +76,14 @@ def episodes_gif(
             durations[-1] += round(PAUSE * 1000)
     finally:
         camera.close()
-    return encode_gif(frames, durations)
+    for colours in _COLOURS:
+        film = encode_gif(frames, durations, colours)
+        if len(film) <= MAXIMUM_BYTES:
+            break
+    return film
 
 
-def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int]) -> bytes:
+def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int], colours: int) -> bytes:
     """Return an endless GIF of RGB frames, with durations in ms; all share one palette, so that little changes."""
     # The palette comes from frames all over the film; dithering would make every pixel of every frame new.
     samples = [frames[index] for index in np.linspace(0, len(frames) - 1, 9).round().astype(int)]
@@ -84,7 +91,7 @@ def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int]) -> bytes
     sheet = Image.new("RGB", (width, height * len(samples)))
     for place, sample in enumerate(samples):
         sheet.paste(sample, (0, place * height))
-    palette = _palette(sheet)
+    palette = _palette(sheet, colours)
     indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     out = io.BytesIO()
     indexed[0].save(
@@ -100,16 +107,16 @@ def encode_gif(frames: Sequence[Image.Image], durations: Sequence[int]) -> bytes
     return out.getvalue()
 
 
-def _palette(sheet: Image.Image) -> Image.Image:
+def _palette(sheet: Image.Image, count: int) -> Image.Image:
     """Return an image whose palette suits the sheet: most of it for what is common, the rest for what is rare.
 
     Median cut alone would give all colours to the floor and none to the goal.
     """
     colours: list[int] = []
-    common = 2 * _COLOURS // 3
-    for method, count in ((Image.Quantize.MEDIANCUT, common), (Image.Quantize.MAXCOVERAGE, _COLOURS - common)):
-        part = sheet.quantize(count, method, dither=Image.Dither.NONE)
-        colours += (part.getpalette() or [])[: 3 * count]
+    common = 2 * count // 3
+    for method, share in ((Image.Quantize.MEDIANCUT, common), (Image.Quantize.MAXCOVERAGE, count - common)):
+        part = sheet.quantize(share, method, dither=Image.Dither.NONE)
+        colours += (part.getpalette() or [])[: 3 * share]
     for colour in (_GREY, _WHITE, _GREEN):
         colours += colour
     palette = Image.new("P", (1, 1))
