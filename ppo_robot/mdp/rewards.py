@@ -48,8 +48,11 @@ def joint_speed(view: View) -> Array:
 
 @REWARDS.register()
 def speed_at_goal(view: View, *, std: float) -> Array:
-    """`joint_speed`, counted only near the goal: times exp(-(d / std)^2)."""
-    return joint_speed(view) * np.exp(-np.square(view.goal_distance / std))
+    """Norm over joints of the velocity as a share of its limit, counted only near the goal: times exp(-(d / std)^2).
+
+    Not squared: a slow drift along directions that do not move the tool would cost nothing, and never ends.
+    """
+    return np.sqrt(joint_speed(view)) * np.exp(-np.square(view.goal_distance / std))
 
 
 @REWARDS.register()

@@ -32,9 +32,9 @@ class SharedArrays:
             size += -(-length // _ALIGNMENT) * _ALIGNMENT
         self.layout = dict(layout)
         self.descriptor = _anonymous_file(size) if descriptor is None else descriptor
-        self._memory = mmap.mmap(self.descriptor, size)
+        memory = mmap.mmap(self.descriptor, size)  # kept by the arrays alone
         self.arrays: dict[str, NDArray] = {
-            name: np.ndarray(shape, dtype, buffer=self._memory, offset=offsets[name])
+            name: np.ndarray(shape, dtype, buffer=memory, offset=offsets[name])
             for name, (dtype, shape) in layout.items()
         }
 

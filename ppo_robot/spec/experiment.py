@@ -100,7 +100,8 @@ def restore_experiment(directory: Path) -> Experiment:
     path = directory / CONFIG_FILE
     if not path.is_file():
         beside = [entry.parent.name for entry in directory.parent.glob(f"*/{CONFIG_FILE}")]
-        raise SpecError(f"{directory}: not a run directory (no {CONFIG_FILE}){nearest(directory.name, beside)}")
+        hint = nearest(directory.name, beside) if beside else ""
+        raise SpecError(f"{directory}: not a run directory (no {CONFIG_FILE}){hint}")
     data = read_yaml(path)
     try:
         description = (directory / DESCRIPTION_FILE).read_text(encoding="utf-8")

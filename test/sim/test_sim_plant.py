@@ -1,4 +1,4 @@
-"""Tests for ppo_robot.sim.plant: resets without a trace, servo and limits, self-collision, and what cannot be loaded."""
+"""Tests for ppo_robot.sim.plant: resets without a trace, servo and limits, self-collision, what cannot be loaded."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def test_the_servo_holds_the_default_pose_against_gravity(robot: str, plants: li
     assert np.abs(hold(plant, model.default_position[None], 50)[-1] - model.default_position).max() < 2e-3  # rad
     assert np.abs(plant.truth.joint_velocity).max() < 1e-2
     # What the motors give is what gravity takes.
-    gravity = pinocchio.computeGeneralizedGravity(model._model, model._data, plant.truth.joint_position[0])[model._index]
+    position = plant.truth.joint_position[0]
+    gravity = pinocchio.computeGeneralizedGravity(model._model, model._data, position)[model._index]
     assert plant.truth.joint_effort[0] == pytest.approx(gravity, abs=0.02 * np.abs(gravity).max())
 
 
@@ -217,7 +218,7 @@ def test_a_urdf_that_changed_on_disk_changes_no_robot(
 def test_a_missing_mesh_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     spec = copy_of("franka_panda", tmp_path)
     shutil.rmtree(tmp_path / "robot" / "meshes")
-    with pytest.raises(BadInputError, match=r"robot franka_panda: PyBullet cannot load its URDF .*panda\.urdf") as caught:
+    with pytest.raises(BadInputError, match=r"franka_panda: PyBullet cannot load its URDF .*panda\.urdf") as caught:
         PybulletPlant(RobotModel(spec), SimulationSpec(), 1)
     assert "\n" not in str(caught.value)
 

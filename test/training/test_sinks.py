@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import HISTOGRAMS, EventAccumulator
 
 from ppo_robot.training.sinks import JsonLinesSink, ProgressSink, TensorBoardSink, read_records
 
@@ -112,7 +112,7 @@ def test_json_lines_say_null_for_what_is_no_number(tmp_path: Path) -> None:
 
 
 def events(directory: Path) -> EventAccumulator:
-    accumulator = EventAccumulator(str(directory / "tensorboard"))
+    accumulator = EventAccumulator(str(directory / "tensorboard"), size_guidance={HISTOGRAMS: 0})  # 0: keep all
     accumulator.Reload()
     return accumulator
 

@@ -82,9 +82,9 @@ def test_a_run_ends_when_its_steps_are_used_up_with_an_evaluation_and_a_checkpoi
 
 
 def test_a_run_ends_early_once_a_large_evaluation_passes_the_bar(train: Train) -> None:
-    easy = ("task.success.tolerance=5.0", "task.success.hold=0.02", "task.terminations=")
+    easy = ("task.success.tolerance=5.0", "task.success.hold=0.02", "task.terminations={}")
     bar = ("training.evaluation.stop_success_rate=0.9", "training.evaluation.interval_iterations=2")
-    outcome, memory, trainer = train(reach(0, *easy[:2], "task.terminations={}", *bar))
+    outcome, memory, trainer = train(reach(0, *easy, *bar))
     assert outcome is Outcome.BAR_PASSED
     assert len(memory.records) == 2
     assert memory.records[-1]["evaluation"]["success_rate"] == 1.0

@@ -103,7 +103,7 @@ def _tiles(facts: RunFacts) -> str:
     steps = result.get("steps") or last.get("steps")
     if isinstance(steps, int):
         passed = result.get("steps_to_bar")
-        note = f"to this policy; 99 % first passed at {_count(passed)}" if isinstance(passed, int) else "in environments"
+        note = f"to this policy; 99 % passed at {_count(passed)}" if isinstance(passed, int) else "in environments"
         tiles.append(_tile(_count(steps), "steps", note))
     wall = last.get("wall_s")
     if isinstance(wall, int | float) and wall > 0:
