@@ -9,7 +9,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).resolve().parent
 NAME = "ppo_robot"
 SHARE = f"share/{NAME}"
-COMMANDS = ("train", "evaluate", "export", "inspect", "report", "bench", "demo")
+COMMANDS = ("train", "evaluate", "export", "inspect", "up", "goal", "doctor", "report", "bench", "demo")
+NODES = {"policy_node": "policy", "sim_robot_node": "sim_robot", "command_relay": "relay"}
 
 
 def version() -> str:
@@ -34,7 +35,7 @@ def share_files(*folders: str) -> list[tuple[str, list[str]]]:
 
 
 def console_scripts() -> list[str]:
-    """Return `ppo-robot`, and under colcon one executable per command as well.
+    """Return `ppo-robot`, and under colcon one executable per command and per node as well.
 
     colcon calls `setup.py install` or `setup.py develop`, which put executables into lib/ppo_robot where `ros2 run`
     looks (see setup.cfg). pip never does; it puts them on PATH, where nothing called `train` belongs.
@@ -42,6 +43,7 @@ def console_scripts() -> list[str]:
     scripts = ["ppo-robot = ppo_robot.cli.main:main"]
     if {"install", "develop"} & set(sys.argv[1:]):
         scripts += [f"{command} = ppo_robot.cli.main:ros_main" for command in COMMANDS]
+        scripts += [f"{executable} = ppo_robot.nodes.{module}:main" for executable, module in NODES.items()]
     return scripts
 
 
@@ -72,7 +74,7 @@ setup(
             "onnx",
             "safetensors",
         ],
-        "mujoco": ["mujoco"],
+        "mujoco": ["mujoco>=3.17"],
         "ros": [
             "ros-jazzy-rclpy[fastrtps]",
             "ros-jazzy-sensor-msgs",
@@ -82,6 +84,7 @@ setup(
             "ros-jazzy-geometry-msgs",
             "ros-jazzy-nav-msgs",
             "ros-jazzy-lifecycle-msgs",
+            "ros-jazzy-rosgraph-msgs",
         ],
         "test": [
             "pytest",

@@ -63,10 +63,9 @@ class CommandProcess:
 
     def __init__(self, arguments: tuple[str, ...], folder: Path) -> None:
         self.stdout_path, self.stderr_path = folder / "stdout.txt", folder / "stderr.txt"
-        probe = "import sys; from ppo_robot.cli.main import main; sys.exit(main())"
         with self.stdout_path.open("w") as out, self.stderr_path.open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", probe, *arguments],
+                [sys.executable, "-m", "ppo_robot.cli", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -91,6 +90,8 @@ class CommandProcess:
 
     def clean_up(self) -> None:
         """End the group: INT, then TERM, then KILL."""
+        if self.process.poll() is not None:
+            return  # its number may already be another group's
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             if self.process.poll() is not None:
                 break

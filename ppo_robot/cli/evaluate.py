@@ -14,7 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="directory of a policy bundle")
     parser.add_argument("--episodes", type=int, default=1000, help="how many (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of starts, goals and noise (default: 0)")
-    parser.add_argument("--plant", choices=["pybullet"], default="pybullet", help="which simulator (default: pybullet)")
+    parser.add_argument(
+        "--plant",
+        choices=["pybullet", "mujoco"],
+        default="pybullet",
+        help="which simulator; mujoco is a robot that no policy was trained on (default: pybullet)",
+    )
     parser.add_argument(
         "--action",
         choices=["deterministic", "stochastic"],
@@ -39,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     bundle = load_bundle(args.bundle)
     with counting("episodes", args.episodes) as advance:
-        evaluation = judge(bundle, args.episodes, args.seed, args.action, args.workers, args.goal, advance)
+        evaluation = judge(bundle, args.episodes, args.seed, args.action, args.workers, args.goal, advance, args.plant)
     figures = evaluation.summary() | {"seed": args.seed, "plant": args.plant, "action": args.action}
     figures |= {"bundle": str(args.bundle), "bundle_id": bundle.id}
     print_result({"evaluation": figures, "seed": args.seed})

@@ -1,1 +1,1 @@
-"""The simulated robots: PyBullet plants, actuators, sensors, and the batched environment that worker processes own."""
+"""The simulated robots: PyBullet and MuJoCo plants, actuators, sensors, and the batched environment that worker processes own."""

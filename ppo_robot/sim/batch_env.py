@@ -17,9 +17,10 @@ from ppo_robot.mdp.rewards import RewardSum
 from ppo_robot.mdp.terminations import TerminationAny
 from ppo_robot.mdp.view import View, sum_of_squares
 from ppo_robot.sim.actuator import PositionServo
-from ppo_robot.sim.plant import PybulletPlant
+from ppo_robot.sim.plants import PlantName, make_plant
 from ppo_robot.sim.randomness import STATE_WORDS, EnvironmentStreams
 from ppo_robot.sim.sensors import Sensors
+from ppo_robot.sim.start import start_poses
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.task import TaskSpec
 from ppo_robot.state import RobotState
@@ -32,9 +33,6 @@ EPISODE_METRICS = (
     *("goal_x", "goal_y", "goal_z"),
 )
 """Columns of an ended episode's summary; after them, one for each reward term's share of the return."""
-
-START_ATTEMPTS = 1000
-"""Draws of a start pose before a task is called impossible."""
 
 
 @dataclass
@@ -75,18 +73,26 @@ class BatchEnv:
     trajectory depends on nothing but seed, global index and actions.
     """
 
-    def __init__(self, robot: RobotSpec, task: TaskSpec, indices: Sequence[int], seed: int = 0) -> None:
-        """Build the environments with the global `indices`; call `reset` before the first `step`.
+    def __init__(
+        self,
+        robot: RobotSpec,
+        task: TaskSpec,
+        indices: Sequence[int],
+        seed: int = 0,
+        plant: PlantName = "pybullet",
+    ) -> None:
+        """Build the environments with the global `indices` in the simulator `plant`; `reset` before the first `step`.
 
         Raises:
             SpecError: if the task names an unknown term, or the robot's files do not fit together.
+            BadInputError: if the plant's library is not installed, or it cannot load the URDF.
         """
         self.robot, self.task = robot, task
         self.batch = len(indices)
         self.indices = tuple(indices)
         self.model = RobotModel(robot)
         self.streams = EnvironmentStreams(seed, indices)
-        self.plant = PybulletPlant(self.model, task.simulation, self.batch)
+        self.plant = make_plant(plant, self.model, task.simulation, self.batch)
         self.servo = PositionServo(
             task.simulation.actuator, self.model, task.simulation.physics_period, task.substeps, self.batch
         )
@@ -117,7 +123,7 @@ class BatchEnv:
         return EPISODE_METRICS + tuple(f"reward/{name}" for name in self.rewards.names)
 
     def close(self) -> None:
-        """Free the physics clients."""
+        """Free the plant."""
         self.plant.close()
 
     def fix_goal(self, position: Array | None) -> None:
@@ -143,7 +149,7 @@ class BatchEnv:
         rows = self._all if rows is None else rows
         for row in rows.tolist():
             self.episode_random[row] = self.streams.pack(row)
-        self._start_poses(rows)
+        start_poses(self.plant, self.task.start, self.actions.lower, self.actions.upper, self.streams, rows)
         if self.fixed_goal is None:
             self.goal_position[rows] = self._draw_goal(self.robot.workspace, rows, self.streams.uniform)
         else:
@@ -242,22 +248,6 @@ class BatchEnv:
             *self.goal_position.T,
         )
         return np.concatenate([np.stack([np.asarray(c, dtype=float) for c in columns], axis=1), self._sums[:, 2:]], 1)
-
-    def _start_poses(self, rows: Rows) -> None:
-        start = self.task.start
-        pending = rows
-        for _ in range(START_ATTEMPTS):
-            spread = (2.0 * self.streams.uniform(pending, self.model.joints) - 1.0) * start.joint_position_range
-            position = np.clip(self.model.default_position + spread, self.actions.lower, self.actions.upper)
-            self.plant.reset(position, pending)
-            low = self.model.tool_position(position)[:, 2] < start.minimum_tool_height
-            pending = pending[low | self.plant.self_collision[pending]]
-            if not len(pending):
-                return
-        raise RunFailedError(
-            f"start.joint_position_range: no start pose without self-collision and above minimum_tool_height in"
-            f" {START_ATTEMPTS} draws; narrow the range or change the robot's default pose"
-        )
 
     def _measured_view(self, rows: Rows) -> View:
         return self._view(self.sensors.measured, rows)

@@ -54,6 +54,9 @@ class PybulletPlant:
         table = joint_table(self._clients[0], self._bodies[0])
         self._indices = [table[name] for name in model.spec.joint_names]
         self._locked = _locked_positions(model, self._clients[0], self._bodies[0])
+        self._payload_link = _link_table(self._clients[0], self._bodies[0])[model.spec.payload_link]
+        nominal = pybullet.getDynamicsInfo(self._bodies[0], self._payload_link, physicsClientId=self._clients[0])
+        self._payload_mass, self._payload_inertia = nominal[0], nominal[2]
 
     def close(self) -> None:
         """Disconnect every physics client."""
@@ -76,9 +79,19 @@ class PybulletPlant:
         self.truth.joint_effort[rows] = 0.0
         self.truth.stamp[rows] = 0.0
 
+    def set_payload(self, mass: float) -> None:
+        """Let every robot carry `mass` (kg) more, at the centre of mass of the payload link."""
+        for client, body in zip(self._clients, self._bodies, strict=True):
+            pybullet.changeDynamics(
+                body,
+                self._payload_link,
+                mass=self._payload_mass + mass,
+                localInertiaDiagonal=self._payload_inertia,  # a point there adds none; PyBullet would make up its own
+                physicsClientId=client,
+            )
+
     def step(self, reference: Array) -> None:
         """Follow the references (S, B, J) rad through S physics steps; update `truth` and `self_collision`."""
-        states = np.empty((len(self._clients), len(self._indices), 3))
         references = reference.transpose(1, 0, 2).tolist()
         for row, (client, body) in enumerate(zip(self._clients, self._bodies, strict=True)):
             for target in references[row]:
@@ -94,6 +107,33 @@ class PybulletPlant:
                     physicsClientId=client,
                 )
                 pybullet.stepSimulation(physicsClientId=client)
+        self._observe(reference.shape[0])
+
+    def step_effort(self, effort: Array) -> None:
+        """Apply the efforts (S, B, J) N·m, within the limits, through S physics steps; nothing else holds them."""
+        limit = self.model.effort_limit
+        efforts = np.clip(effort, -limit, limit)
+        for row, (client, body) in enumerate(zip(self._clients, self._bodies, strict=True)):
+            for torque in efforts[:, row].tolist():
+                # Bullet's own motors would brake the joints, and it forgets a torque after each step.
+                pybullet.setJointMotorControlArray(
+                    body,
+                    self._indices,
+                    pybullet.VELOCITY_CONTROL,
+                    forces=[0.0] * len(self._indices),
+                    physicsClientId=client,
+                )
+                pybullet.setJointMotorControlArray(
+                    body, self._indices, pybullet.TORQUE_CONTROL, forces=torque, physicsClientId=client
+                )
+                pybullet.stepSimulation(physicsClientId=client)
+        self._observe(effort.shape[0])
+        self.truth.joint_effort[:] = efforts[-1]
+
+    def _observe(self, steps: int) -> None:
+        """Update `truth` and `self_collision` after physics steps."""
+        states = np.empty((len(self._clients), len(self._indices), 3))
+        for row, (client, body) in enumerate(zip(self._clients, self._bodies, strict=True)):
             joints = pybullet.getJointStates(body, self._indices, physicsClientId=client)
             states[row] = [(state[0], state[1], state[3]) for state in joints]
             if self._check_collision:
@@ -101,7 +141,7 @@ class PybulletPlant:
         self.truth.joint_position[:] = states[:, :, 0]
         self.truth.joint_velocity[:] = states[:, :, 1]
         self.truth.joint_effort[:] = states[:, :, 2]
-        self.truth.stamp += self.spec.physics_period * reference.shape[0]
+        self.truth.stamp += self.spec.physics_period * steps
 
 
 def load_robot_body(model: RobotModel, spec: SimulationSpec, visual: bool = False) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from ppo_robot import errors
 from ppo_robot.errors import BadInputError, PpoRobotError, RunFailedError
 from ppo_robot.mdp.goals import check_goal
 from ppo_robot.sim.batch_env import BatchEnv
+from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.protocol import SNAPSHOT_ARRAYS, STEP, shared_layout
 from ppo_robot.sim.shared import SharedArrays
 from ppo_robot.spec.robot import RobotSpec
@@ -45,12 +46,18 @@ class WorkerVectorEnv(VectorEnv):
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012 - gymnasium's own form
 
     def __init__(
-        self, robot: RobotSpec, task: TaskSpec, num_envs: int, num_workers: int = 1, seed: int = 0
+        self,
+        robot: RobotSpec,
+        task: TaskSpec,
+        num_envs: int,
+        num_workers: int = 1,
+        seed: int = 0,
+        plant: PlantName = "pybullet",
     ) -> None:
-        """Start the workers.
+        """Start the workers, whose robots live in the simulator `plant`.
 
         Raises:
-            BadInputError: if there are more workers than environments.
+            BadInputError: if there are more workers than environments, or the plant's library is not installed.
             PpoRobotError: what a worker raised while it built its environments.
         """
         if not 1 <= num_workers <= num_envs:
@@ -58,7 +65,7 @@ class WorkerVectorEnv(VectorEnv):
         self.robot, self.task = robot, task
         self.num_envs, self.num_workers = num_envs, num_workers
         self._workers: list[_WorkerProcess] = []
-        probe = BatchEnv(robot, task, range(1), seed)
+        probe = BatchEnv(robot, task, range(1), seed, plant)
         observation_size = probe.reset().shape[1]
         self.metric_names = probe.metric_names
         probe.close()
@@ -79,6 +86,7 @@ class WorkerVectorEnv(VectorEnv):
                     "first": int(share[0]),
                     "count": len(share),
                     "seed": seed,
+                    "plant": plant,
                     "layout": layout,
                 }
                 self._workers.append(_WorkerProcess(settings, self.shared.descriptor))

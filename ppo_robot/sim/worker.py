@@ -73,6 +73,7 @@ def serve(connection: Connection, memory: int) -> None:
         build(TaskSpec, settings["task"], "task"),
         range(settings["first"], settings["first"] + settings["count"]),
         settings["seed"],
+        settings["plant"],
     )
     layout = {name: (dtype, tuple(shape)) for name, (dtype, shape) in settings["layout"].items()}
     worker = Worker(env, SharedArrays(layout, memory), settings["first"])

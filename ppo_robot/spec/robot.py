@@ -14,6 +14,9 @@ from ppo_robot.errors import SpecError
 from ppo_robot.paths import share_directory
 from ppo_robot.spec.strict import build, nearest, plain, read_yaml, setting
 
+PAYLOAD_LINK = "payload_link"
+"""By convention the link of its own in a URDF that stands for what the flange carries."""
+
 
 @dataclass(frozen=True)
 class JointSpec:
@@ -86,6 +89,12 @@ class RobotSpec:
     def urdf_path(self) -> Path | None:
         """The URDF file, where this robot was loaded from one."""
         return Path(self.urdf_directory) / Path(self.urdf).name if self.urdf_directory else None
+
+    @property
+    def payload_link(self) -> str:
+        """The link whose mass a payload raises: `payload_link`, or else the one with a mass that carries the tool."""
+        root = ElementTree.fromstring(self.description)  # noqa: S314 - a robot's own file, checked when it was loaded
+        return _carrier(root, self.tool_frame)
 
     @property
     def description_hash(self) -> str:
@@ -220,6 +229,24 @@ def resolve_urdf(urdf: str, source: str) -> Path:
             raise SpecError(f"{source}: urdf: {urdf!r} needs PyBullet's data; install ppo_robot[train]")
         return Path(found.submodule_search_locations[0]) / rest
     raise SpecError(f"{source}: urdf: given {urdf!r}; expected package://ppo_robot/…, pybullet_data://… or a path")
+
+
+def _carrier(root: ElementTree.Element, link: str) -> str:
+    """Return `payload_link` where there is one, otherwise the first link with a mass from `link` towards the base."""
+    masses = {str(entry.get("name")): entry.find("inertial/mass") for entry in root.findall("link")}
+    if PAYLOAD_LINK in masses:
+        return PAYLOAD_LINK
+    inwards: dict[str, str] = {}
+    for joint in root.findall("joint"):
+        parent, child = joint.find("parent"), joint.find("child")
+        if parent is not None and child is not None:
+            inwards[str(child.get("link"))] = str(parent.get("link"))
+    while link in inwards:
+        mass = masses[link]
+        if mass is not None and float(mass.get("value", "0")) > 0.0:
+            break
+        link = inwards[link]
+    return link
 
 
 def _check_links(given: _RobotFile, root: ElementTree.Element, source: str, path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.policy.bundle import Bundle
+from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.vector_env import WorkerVectorEnv
 from ppo_robot.training.evaluation import EVALUATION_SEED_OFFSET, Evaluation, evaluate
 
@@ -26,8 +27,9 @@ def judge(
     workers: int = 2,
     goal: Sequence[float] | None = None,
     on_progress: Callable[[int], None] | None = None,
+    plant: PlantName = "pybullet",
 ) -> Evaluation:
-    """Run the bundle's policy in the simulation that it was trained in.
+    """Run the bundle's policy in its task, in the simulator that it was trained in or in the other.
 
     Args:
         bundle: loaded and checked.
@@ -37,12 +39,13 @@ def judge(
         workers: simulation processes; no figure depends on it.
         goal: (3,) m, the same goal for every episode; by default each episode draws its own.
         on_progress: called with the number of episodes done.
+        plant: what simulates the robot.
 
     Raises:
-        BadInputError: if the goal lies outside the robot's workspace.
+        BadInputError: if the goal lies outside the robot's workspace, or the plant's library is not installed.
     """
     count = min(ENVIRONMENTS, episodes)
-    env = WorkerVectorEnv(bundle.robot, bundle.task, count, min(workers, count), seed)
+    env = WorkerVectorEnv(bundle.robot, bundle.task, count, min(workers, count), seed, plant)
     try:
         if goal is not None:
             env.fix_goal((float(goal[0]), float(goal[1]), float(goal[2])))

@@ -143,16 +143,16 @@ def test_links_of_a_listed_pair_touch_and_others_do_not(plants: list[PybulletPla
     links = plant_module._link_table(client, body)
     near = {True: 0, False: 0}
     rng = np.random.default_rng(0)
-    for _ in range(600):
+    for _ in range(1600):
         plant.reset(rng.uniform(ARM.lower, ARM.upper)[None], ONE)
         distance = 1.0
         for one, other in ARM.spec.self_collision_pairs:
             points = pybullet.getClosestPoints(body, body, 0.01, links[one], links[other], physicsClientId=client)
             distance = min([distance, *(point[8] for point in points)])
-        if abs(distance) > 2e-4:  # two algorithms may differ on the skin itself
+        if abs(distance) > 1e-9:
             assert bool(plant.self_collision[0]) is (distance < 0.0), distance
-            near[distance < 0.0] += abs(distance) < 0.01
-    assert min(near.values()) >= 3  # close calls on both sides
+            near[distance < 0.0] += abs(distance) < 0.003  # where Bullet has contacts already
+    assert min(near.values()) >= 5  # close calls on both sides
 
 
 def colliding_pose(plant: PybulletPlant) -> Array:

@@ -125,20 +125,19 @@ def test_shared_memory_has_no_name_and_goes_with_its_owner() -> None:
 
 
 LEARNER = """
-import sys, time
+import signal, sys
+import numpy as np
 from ppo_robot.sim.vector_env import WorkerVectorEnv
 from ppo_robot.spec.robot import load_robot
 from ppo_robot.spec.task import load_task
-import numpy as np
+interrupts = []
+signal.signal(signal.SIGINT, lambda number, frame: interrupts.append(number))
 env = WorkerVectorEnv(load_robot("arm6"), load_task("reach"), 4, 2)
 env.reset(seed=0)
 print(*(worker.process.pid for worker in env._workers), flush=True)
-ended = False
-while not ended:
-    try:
-        env.step(np.zeros((4, 6)))
-    except KeyboardInterrupt:
-        ended = True
+while not interrupts:
+    env.step(np.zeros((4, 6)))
+env.step(np.zeros((4, 6)))
 print("interrupted", *(worker.process.poll() for worker in env._workers), flush=True)
 sys.stdin.readline()
 """

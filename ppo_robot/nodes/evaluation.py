@@ -1,0 +1,169 @@
+"""Evaluation over ROS 2: goals go out through the topics, and the simulated robot's own truth says what became of them.
+
+The policy node is deactivated while the robot is put at a new start, as a person would do it: a robot that jumps under
+an active policy is no robot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PointStamped, PoseStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from numpy.typing import NDArray
+from rclpy.client import Client
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from std_srvs.srv import Trigger
+
+from ppo_robot.errors import RunFailedError
+from ppo_robot.nodes.ros_support import COMMANDS, seconds
+from ppo_robot.spec.robot import RobotSpec
+from ppo_robot.spec.task import TaskSpec
+
+Array = NDArray[np.float64]
+
+CALL_TIMEOUT = 20.0
+"""Seconds that a service has to appear and to answer."""
+
+EPISODE_GRACE = 10.0
+"""Seconds beyond its length after which an episode without truth is called lost."""
+
+
+@dataclass
+class Episode:
+    """One goal: when it was sent, and the tool's true positions from then on.
+
+    Attributes:
+        goal: (3,) m, base frame.
+        times: s since the first truth after the goal was sent.
+        errors: m, distance of the tool from the goal at those times.
+    """
+
+    goal: Array
+    times: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+
+    def summary(self, task: TaskSpec) -> dict[str, float]:
+        """Return success, final error and settle time by the task's own definition."""
+        times, errors = np.array(self.times), np.array(self.errors)
+        inside = errors <= task.success.tolerance
+        last_outside = np.flatnonzero(~inside)
+        settled = 0.0 if not len(last_outside) else float(times[min(last_outside[-1] + 1, len(times) - 1)])
+        held = bool(inside[times >= task.episode_length - task.success.hold].all())
+        return {
+            "success": float(held),
+            "final_error": float(errors[-1]),
+            "settle_time": settled if inside[-1] else float("inf"),
+        }
+
+
+class EvaluationNode(Node):
+    """Drives a running deployment of the simulated robot, one episode after the other."""
+
+    def __init__(self, robot: RobotSpec, task: TaskSpec) -> None:
+        """Connect to the policy node and the simulated robot."""
+        super().__init__("evaluation")
+        self.robot, self.task = robot, task
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self)
+        self._episode: Episode | None = None
+        self._began: float | None = None
+        self._goal = self.create_publisher(PoseStamped, "goal_pose", COMMANDS)
+        self._change = self.create_client(ChangeState, "policy/change_state")
+        self._state = self.create_client(GetState, "policy/get_state")
+        self._reset = self.create_client(Trigger, "sim_robot/reset")
+        self.create_subscription(PointStamped, "sim_robot/tool", self._on_tool, QoSProfile(depth=100))
+
+    def running(self, timeout: float) -> bool:
+        """Return whether a policy node and a simulated robot are there within `timeout` seconds."""
+        limit = time.monotonic() + timeout
+        clients = (self._change, self._state, self._reset)
+        while not all(client.service_is_ready() for client in clients):
+            if time.monotonic() > limit:
+                return False
+            self._executor.spin_once(timeout_sec=0.1)
+        return True
+
+    def run(self, goal: Array) -> dict[str, float]:
+        """Put the robot at a new start, send the goal, watch for the length of an episode; return its summary.
+
+        Raises:
+            RunFailedError: if a node does not answer or the truth stops coming.
+        """
+        self._leave("active", Transition.TRANSITION_DEACTIVATE)
+        response = self._call(self._reset, Trigger.Request(), "sim_robot/reset")
+        if not response.success:
+            raise RunFailedError(f"sim_robot/reset: {response.message}")
+        self._reach("inactive", Transition.TRANSITION_CONFIGURE, "unconfigured")
+        self._reach("active", Transition.TRANSITION_ACTIVATE, "inactive")
+        self._wait(lambda: self._goal.get_subscription_count() > 0, CALL_TIMEOUT, "a listener on goal_pose")
+        episode = Episode(goal)
+        message = PoseStamped()
+        message.header.frame_id = self.robot.base_link
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.pose.position.x, message.pose.position.y, message.pose.position.z = map(float, goal)
+        message.pose.orientation.w = 1.0
+        self._began, self._episode = None, episode
+        self._goal.publish(message)
+        length = self.task.episode_length
+        self._wait(lambda: bool(episode.times) and episode.times[-1] >= length, length + EPISODE_GRACE, "the truth")
+        self._episode = None
+        return episode.summary(self.task)
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.remove_node(self)
+        self.destroy_node()
+
+    def _on_tool(self, message: PointStamped) -> None:
+        episode = self._episode
+        if episode is None or (episode.times and episode.times[-1] >= self.task.episode_length):
+            return
+        stamp = seconds(message.header.stamp)
+        if self._began is None:
+            self._began = stamp
+        tool = np.array([message.point.x, message.point.y, message.point.z])
+        episode.times.append(stamp - self._began)
+        episode.errors.append(float(np.linalg.norm(tool - episode.goal)))
+
+    def _leave(self, state: str, transition: int) -> None:
+        if self._current() == state:
+            self._transition(transition)
+
+    def _reach(self, state: str, transition: int, before: str) -> None:
+        """Make the transition if the node is in the state before it; try again while it says no."""
+        limit = time.monotonic() + CALL_TIMEOUT
+        while self._current() != state:
+            if time.monotonic() > limit:
+                raise RunFailedError(f"policy node: did not become {state} in {CALL_TIMEOUT} s; its log says why")
+            if self._current() == before:
+                self._transition(transition)
+
+    def _current(self) -> str:
+        label: str = self._call(self._state, GetState.Request(), "policy/get_state").current_state.label
+        return label
+
+    def _transition(self, transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return bool(self._call(self._change, request, "policy/change_state").success)
+
+    def _call(self, client: Client, request: Any, name: str) -> Any:
+        future = client.call_async(request)
+        self._executor.spin_until_future_complete(future, timeout_sec=CALL_TIMEOUT)
+        if not future.done():
+            raise RunFailedError(f"{name}: no answer in {CALL_TIMEOUT} s; is the system still running?")
+        return future.result()
+
+    def _wait(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
+        limit = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > limit:
+                raise RunFailedError(f"waited {timeout:g} s for {what}; is the system still running?")
+            self._executor.spin_once(timeout_sec=0.1)

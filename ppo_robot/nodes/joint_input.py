@@ -1,0 +1,159 @@
+"""From a JointState message, in any order and with any fault, to the robot's state by name. Knows no ROS."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppo_robot.state import RobotState
+
+Array = NDArray[np.float64]
+
+
+class Refusal(Enum):
+    """Why a message was not used. Each has a counter; the state stays what the last good message said."""
+
+    WRONG_LENGTH = "position has another length than name"
+    JOINT_MISSING = "a controlled joint is missing"
+    JOINT_DUPLICATED = "a controlled joint is named twice"
+    POSITION_NOT_FINITE = "a position is not finite"
+    STAMP_ZERO = "the stamp is zero"
+    STAMP_FUTURE = "the stamp lies in the future"
+    STAMP_REPEATED = "the stamp is that of the message before"
+    STAMP_BACKWARD = "the stamp is older than that of the message before"
+    STALE = "the message was too old when it came"
+
+
+VELOCITY_ESTIMATED = "velocity_estimated"
+"""Counts messages without a usable velocity, which is then the difference of positions over that of stamps."""
+
+CLOCK_JUMPED = "clock_jumped"
+"""Counts times when stamps began anew at an earlier time after a silence, as after a restart of the robot."""
+
+
+@dataclass(frozen=True)
+class JointMessage:
+    """What a sensor_msgs/JointState holds. SI units; stamp in s on the ROS clock."""
+
+    name: Sequence[str]
+    position: Sequence[float]
+    velocity: Sequence[float]
+    effort: Sequence[float]
+    stamp: float
+
+
+class JointInput:
+    """Keeps the newest good joint state, in the order of the policy's joints.
+
+    Times called `now` are of two clocks, never mixed: `ros_now` is that of the stamps, `now` is monotonic.
+    """
+
+    def __init__(self, joint_names: Sequence[str], state_timeout: float, future_tolerance: float) -> None:
+        """Accept messages for `joint_names`; times in s."""
+        self.joint_names = tuple(joint_names)
+        self.state_timeout = state_timeout
+        self.future_tolerance = future_tolerance
+        self.counters: Counter[str] = Counter()
+        self.detail = ""
+        self._order: dict[tuple[str, ...], NDArray[np.intp]] = {}
+        # Position, velocity, effort, stamp, received: one tuple, so that a reader in another thread never sees halves.
+        self._newest: tuple[Array, Array, Array, float, float] | None = None
+
+    def accept(self, message: JointMessage, ros_now: float, now: float) -> Refusal | None:
+        """Take a message; return why it was refused, or None. `detail` then says more, for the log."""
+        refusal = self._take(message, ros_now, now)
+        self.counters["accepted" if refusal is None else refusal.name.lower()] += 1
+        return refusal
+
+    def state(self, now: float) -> RobotState | None:
+        """Return the newest state (a batch of one), or None if it is older than the timeout or there is none."""
+        newest = self._newest
+        if newest is None or now - newest[4] > self.state_timeout:
+            return None
+        position, velocity, effort, stamp, received = newest
+        state = RobotState.zeros(1, len(self.joint_names))
+        state.joint_position[0] = position
+        state.joint_velocity[0] = velocity
+        state.joint_effort[0] = effort
+        state.stamp[0] = stamp
+        state.age[0] = now - received
+        return state
+
+    def forget(self) -> None:
+        """Drop the newest state; the next good message counts whatever its stamp."""
+        self._newest = None
+
+    def _take(self, message: JointMessage, ros_now: float, now: float) -> Refusal | None:
+        names = tuple(message.name)
+        if len(message.position) != len(names):
+            self.detail = f"{len(names)} names, {len(message.position)} positions"
+            return Refusal.WRONG_LENGTH
+        order = self._order.get(names)
+        if order is None:
+            refusal = self._learn_order(names)
+            if refusal is not None:
+                return refusal
+            order = self._order[names]
+        position = np.array(message.position, dtype=float)[order]
+        if not np.isfinite(position).all():
+            self.detail = self.joint_names[int(np.flatnonzero(~np.isfinite(position))[0])]
+            return Refusal.POSITION_NOT_FINITE
+        refusal = self._check_stamp(message.stamp, ros_now, now)
+        if refusal is not None:
+            return refusal
+        velocity = self._velocity(message, order, position, now)
+        effort = _ordered(message.effort, order, len(names))
+        effort = np.zeros(len(order)) if effort is None else np.where(np.isfinite(effort), effort, 0.0)
+        self._newest = (position, velocity, effort, message.stamp, now)
+        return None
+
+    def _learn_order(self, names: tuple[str, ...]) -> Refusal | None:
+        """Find each controlled joint in a set of names never seen before; others are ignored."""
+        for name in self.joint_names:
+            count = names.count(name)
+            if count != 1:
+                self.detail = f"{name} (given: {', '.join(names)})"
+                return Refusal.JOINT_DUPLICATED if count else Refusal.JOINT_MISSING
+        if len(self._order) >= 16:  # a publisher that shuffles at random must not fill the memory
+            self._order.clear()
+        self._order[names] = np.array([names.index(name) for name in self.joint_names])
+        return None
+
+    def _check_stamp(self, stamp: float, ros_now: float, now: float) -> Refusal | None:
+        self.detail = f"stamp {stamp:.6f} s, clock {ros_now:.6f} s"
+        if not math.isfinite(stamp) or stamp <= 0.0:
+            return Refusal.STAMP_ZERO
+        if stamp > ros_now + self.future_tolerance:
+            return Refusal.STAMP_FUTURE
+        if ros_now - stamp > self.state_timeout:
+            return Refusal.STALE
+        newest = self._newest
+        if newest is None or stamp > newest[3]:
+            return None
+        if now - newest[4] > self.state_timeout:
+            self.counters[CLOCK_JUMPED] += 1
+            self._newest = None
+            return None
+        return Refusal.STAMP_REPEATED if stamp == newest[3] else Refusal.STAMP_BACKWARD
+
+    def _velocity(self, message: JointMessage, order: NDArray[np.intp], position: Array, now: float) -> Array:
+        """Return the reported velocity; where it is missing or NaN, the difference to the message before."""
+        reported = _ordered(message.velocity, order, len(message.name))
+        if reported is not None and np.isfinite(reported).all():
+            return reported
+        self.counters[VELOCITY_ESTIMATED] += 1
+        newest = self._newest
+        estimate = np.zeros(len(order))
+        if newest is not None and now - newest[4] <= self.state_timeout:
+            estimate = (position - newest[0]) / (message.stamp - newest[3])
+        return estimate if reported is None else np.where(np.isfinite(reported), reported, estimate)
+
+
+def _ordered(values: Sequence[float], order: NDArray[np.intp], length: int) -> Array | None:
+    return np.array(values, dtype=float)[order] if len(values) == length else None

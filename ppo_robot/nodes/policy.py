@@ -1,0 +1,285 @@
+"""The policy node: a bundle at its control rate, from /joint_states and a goal to `policy/action`."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.wait_for_message import wait_for_message
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, MultiArrayDimension, String
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from ppo_robot.errors import BadInputError
+from ppo_robot.nodes.joint_input import JointMessage
+from ppo_robot.nodes.lifecycle import SafeLifecycleNode
+from ppo_robot.nodes.policy_core import PolicyAction, PolicyCore
+from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, declare_spec, run_node, seconds, to_stamp
+from ppo_robot.nodes.timing import DeadlineLoop, MonotonicClock, SteppedClock
+from ppo_robot.policy.bundle import Bundle, load_bundle
+from ppo_robot.spec.deployment import PolicyNodeSpec
+from ppo_robot.spec.robot import hash_description
+
+DIAGNOSTICS_PERIOD = 1.0
+AUTOSTART_PERIOD = 0.5
+LOG_PERIOD = 2.0
+
+
+class PolicyNode(SafeLifecycleNode):
+    """Runs a bundle. Configure loads and checks it, activate waits for a fresh state and starts the control loop."""
+
+    def __init__(self) -> None:
+        """Declare the parameters; with `autostart` configure and activate follow by themselves."""
+        super().__init__("policy")
+        self.core: PolicyCore | None = None
+        self._loop: DeadlineLoop | None = None
+        self._description: str | None = None
+        self._warned = 0.0
+        read_only = ParameterDescriptor(description="directory of the policy bundle", read_only=True)
+        self._bundle_path = self.declare_parameter("bundle", "", read_only).value
+        self._autostart = self.declare_parameter("autostart", False).value
+        fixed = ParameterDescriptor(description="x, y, z in m in the base frame; empty: wait for goal_pose")
+        self._fixed_goal = list(self.declare_parameter("goal", [0.0], fixed).value)
+        self._spec = declare_spec(self, PolicyNodeSpec(), "policy node")
+        simulated = self.get_parameter("use_sim_time").value
+        self._clock_source: MonotonicClock | SteppedClock = SteppedClock() if simulated else MonotonicClock()
+        if simulated:
+            self.create_subscription(ClockMessage, "/clock", self._on_clock, SENSORS)
+        self.create_subscription(String, "/robot_description", self._on_description, LATCHED)
+        self.create_subscription(JointState, "/joint_states", self._on_joint_states, SENSORS)
+        self.create_subscription(PoseStamped, "goal_pose", self._on_goal, COMMANDS)
+        self._action = self.create_publisher(JointTrajectory, "policy/action", COMMANDS)
+        self._telemetry = self.create_publisher(Float64MultiArray, "policy/telemetry", SENSORS)
+        self._info = self.create_publisher(String, "policy/info", LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", COMMANDS)
+        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics)
+        if self._autostart:
+            self._starter = self.create_timer(AUTOSTART_PERIOD, self._start_by_itself)
+
+    def configure(self) -> None:
+        """Load and check the bundle.
+
+        Raises:
+            BundleError: with the reason, if it cannot be trusted or was made for another robot.
+        """
+        if not self._bundle_path:
+            raise BadInputError("parameter bundle: empty; give the directory of a policy bundle")
+        bundle = load_bundle(self._bundle_path, robot_description=self._description)
+        self.core = PolicyCore(bundle, self._spec, self._clock_source.now)
+        if len(self._fixed_goal) == 3:
+            self.core.set_goal(np.array(self._fixed_goal))
+        self.get_logger().info(f"bundle {bundle.id[:12]} for {bundle.robot.name}, {self._rate(bundle):g} Hz")
+
+    def activate(self) -> None:
+        """Wait for a fresh state, then start the control loop.
+
+        Raises:
+            BadInputError: if the description is another robot's, two robots publish, or no fresh state comes.
+        """
+        core = self._require_core()
+        self._check_description(core.bundle)
+        publishers = self.count_publishers("/joint_states")
+        if publishers > 1:
+            raise BadInputError(f"/joint_states: {publishers} publishers; expected one, which is trusted")
+        self._await_state(core)
+        core.activate(self._spec.seed)
+        self._publish_info(core)
+        gc.collect()
+        gc.freeze()  # a collection of what stays anyway would stretch a 10 ms loop to 20
+        gc.disable()
+        self._loop = DeadlineLoop(core.bundle.task.control_period, self._tick, self._clock_source, self._on_loop_error)
+        self._loop.start()
+        self.get_logger().info(f"active, {self._spec.action}")
+
+    def deactivate(self) -> None:
+        """Stop the control loop; nothing is published after this."""
+        if self._loop is not None:
+            self._loop.stop()
+            self._loop = None
+        gc.enable()
+        gc.unfreeze()
+        if self.core is not None:
+            self.core.deactivate()
+            if len(self._fixed_goal) == 3:
+                self.core.set_goal(np.array(self._fixed_goal))
+
+    def cleanup(self) -> None:
+        """Forget the bundle."""
+        self.core = None
+
+    def close(self) -> None:
+        """End the control loop, whatever the state."""
+        self.deactivate()
+
+    def _start_by_itself(self) -> None:
+        """Configure and activate, again and again until it works; a person's transition ends that."""
+        state = self._state_machine.current_state[1]
+        if state == "unconfigured":
+            self.trigger_configure()
+        elif state == "inactive":
+            self.trigger_activate()
+        if self._state_machine.current_state[1] == "active":
+            self._starter.cancel()
+
+    def _await_state(self, core: PolicyCore) -> None:
+        limit = time.monotonic() + self._spec.activation_timeout
+        while core.input.state(core.now()) is None:
+            left = limit - time.monotonic()
+            if left <= 0.0:
+                refused = {key: count for key, count in core.input.counters.items() if key != "accepted"}
+                raise BadInputError(
+                    f"no usable /joint_states within {self._spec.activation_timeout} s; refused: {refused or 'none came'}"
+                    f" {core.input.detail if refused else ''}"
+                )
+            received, message = wait_for_message(
+                JointState, self, "/joint_states", qos_profile=SENSORS, time_to_wait=min(left, 0.5)
+            )
+            if received:
+                self._on_joint_states(message)
+
+    def _tick(self) -> None:
+        core = self._require_core()
+        action = core.tick()
+        if action is None:
+            return
+        message = JointTrajectory()
+        message.header.stamp = to_stamp(action.state_stamp)
+        message.joint_names = list(core.joint_names)
+        message.points = [JointTrajectoryPoint(positions=action.joint_target.tolist())]
+        self._action.publish(message)
+        self._telemetry.publish(telemetry_message(action))
+
+    def _on_loop_error(self, error: Exception) -> None:
+        self.get_logger().fatal(f"control loop: {type(error).__name__}: {error}; nothing is published any more")
+
+    def _on_clock(self, message: ClockMessage) -> None:
+        if isinstance(self._clock_source, SteppedClock):
+            self._clock_source.set(seconds(message.clock))
+
+    def _on_joint_states(self, message: JointState) -> None:
+        core = self.core
+        if core is None:
+            return
+        taken = JointMessage(
+            message.name, message.position, message.velocity, message.effort, seconds(message.header.stamp)
+        )
+        refusal = core.accept(taken, self.get_clock().now().nanoseconds * 1e-9)
+        if refusal is not None:
+            self._warn(f"/joint_states refused: {refusal.value}: {core.input.detail}")
+
+    def _on_description(self, message: String) -> None:
+        self._description = message.data
+        if self.core is not None and self._loop is not None:
+            try:
+                self._check_description(self.core.bundle)
+            except BadInputError as error:
+                self.get_logger().error(f"{error}; stopping")
+                self.trigger_deactivate()
+
+    def _on_goal(self, message: PoseStamped) -> None:
+        core = self.core
+        if core is None:
+            return
+        frame = message.header.frame_id.lstrip("/")
+        if frame not in ("", core.bundle.robot.base_link):
+            self._warn(f"goal_pose refused: frame '{frame}'; expected '{core.bundle.robot.base_link}'")
+            core.counters["goal_refused"] += 1
+            return
+        point = message.pose.position
+        try:
+            core.set_goal(np.array([point.x, point.y, point.z]))
+        except BadInputError as error:
+            core.counters["goal_refused"] += 1
+            self.get_logger().warning(f"goal_pose refused: {error}")
+
+    def _check_description(self, bundle: Bundle) -> None:
+        if self._description is None:
+            if self.count_publishers("/robot_description"):
+                raise BadInputError("/robot_description is published but has not arrived yet; try again")
+            return
+        if hash_description(self._description) != bundle.robot.description_hash:
+            raise BadInputError("/robot_description is another robot's than the one that the bundle was trained for")
+
+    def _require_core(self) -> PolicyCore:
+        if self.core is None:
+            raise BadInputError("the node is not configured")
+        return self.core
+
+    def _publish_info(self, core: PolicyCore) -> None:
+        spec = self._spec
+        info = {"bundle_id": core.bundle.id, "action": spec.action, "seed": spec.seed, "maximum_std": spec.maximum_std}
+        self._info.publish(String(data=json.dumps(info)))
+
+    def _publish_diagnostics(self) -> None:
+        core = self.core
+        if core is None:
+            return
+        status = DiagnosticStatus(level=DiagnosticStatus.OK, name="policy", hardware_id=core.bundle.robot.name)
+        status.message = self._state_machine.current_state[1]
+        counters = {f"input/{key}": count for key, count in core.input.counters.items()} | dict(core.counters)
+        if self._loop is not None:
+            loop = self._loop.counters
+            counters |= {"ticks": loop.ticks, "missed_ticks": loop.missed, "longest_miss": loop.longest_miss}
+            if not self._loop.running:
+                status.level, status.message = DiagnosticStatus.ERROR, "control loop died"
+        publishers = self.count_publishers("/joint_states")
+        if publishers > 1:
+            core.counters["second_publisher"] += 1
+            status.level, status.message = DiagnosticStatus.ERROR, f"{publishers} publishers of /joint_states"
+            if self._loop is not None:
+                self.get_logger().error(f"{status.message}: which is the robot? stopping")
+                self.trigger_deactivate()
+        status.values = [KeyValue(key=key, value=str(count)) for key, count in sorted(counters.items())]
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def _warn(self, text: str) -> None:
+        now = time.monotonic()
+        if now - self._warned >= LOG_PERIOD:
+            self._warned = now
+            self.get_logger().warning(text)
+
+    @staticmethod
+    def _rate(bundle: Bundle) -> float:
+        return 1.0 / bundle.task.control_period
+
+
+TELEMETRY_SCALARS = (
+    *("sequence", "state_stamp", "state_age_s", "inference_s", "tick_s", "log_probability"),
+)
+"""What stands before the arrays in `policy/telemetry`; the layout of each message names them all."""
+
+
+def telemetry_message(action: PolicyAction) -> Float64MultiArray:
+    """Return everything about one tick; float32 arrays lose nothing in float64, so a replay can compare bits."""
+    scalars = [action.sequence, action.state_stamp, action.state_age, action.inference_seconds]
+    scalars += [action.tick_seconds, action.log_probability]
+    arrays = {
+        "joint_target": action.joint_target,
+        "mean": action.mean,
+        "std": action.std,
+        "action": action.action,
+        "observation": action.observation,
+    }
+    message = Float64MultiArray()
+    parts = [(name, 1) for name in TELEMETRY_SCALARS] + [(name, len(array)) for name, array in arrays.items()]
+    message.layout.dim = [MultiArrayDimension(label=name, size=size) for name, size in parts]
+    message.data = np.concatenate([np.array(scalars, dtype=float), *arrays.values()]).tolist()
+    return message
+
+
+def main() -> None:
+    """Run the node until it is told to end."""
+    sys.exit(run_node(PolicyNode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What every node shares: parameters from frozen specs, QoS, stamps, and a process that ends cleanly."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from ppo_robot.errors import PpoRobotError
+from ppo_robot.spec.strict import build
+
+COMMANDS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+SENSORS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def seconds(stamp: Time) -> float:
+    """Return a stamp in s."""
+    return float(stamp.sec) + float(stamp.nanosec) * 1e-9
+
+
+def to_stamp(time: float) -> Time:
+    """Return s as a stamp, to the nanosecond."""
+    nanoseconds = round(time * 1e9)
+    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def declare_spec(node: Node, spec: Any, source: str) -> Any:
+    """Declare every field of a frozen spec as a parameter, with its range, and return the spec that they make.
+
+    Raises:
+        SpecError: if a given parameter is out of range or of the wrong type; `source` names the node.
+    """
+    hints = typing.get_type_hints(type(spec))
+    values = {}
+    for field in dataclasses.fields(spec):
+        descriptor = describe(field, hints[field.name])
+        values[field.name] = node.declare_parameter(field.name, getattr(spec, field.name), descriptor).value
+    return build(type(spec), values, source)
+
+
+def describe(field: dataclasses.Field[Any], hint: Any) -> ParameterDescriptor:
+    """Return a descriptor with the field's description, range and choices."""
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    above = field.metadata.get("above")
+    descriptor = ParameterDescriptor(description=str(field.metadata.get("doc", "")), read_only=True)
+    if typing.get_origin(hint) is typing.Literal:
+        descriptor.additional_constraints = "one of " + ", ".join(map(str, typing.get_args(hint)))
+    bottom = low if low is not None else above
+    if hint is float and bottom is not None and high is not None:
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(bottom), to_value=float(high))]
+    if hint is int and bottom is not None and high is not None:
+        descriptor.integer_range = [IntegerRange(from_value=int(bottom), to_value=int(high))]
+    return descriptor
+
+
+def run_node(make: Callable[[], Node], arguments: list[str] | None = None) -> int:
+    """Run one node until SIGINT or SIGTERM and return the exit code; `close()` of the node ends its own threads.
+
+    An exception out of a callback is logged and ends the process with 4: a node that goes on half alive is worse.
+    """
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    stopping = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    node = None
+    try:
+        node = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while rclpy.ok() and not stopping:
+            executor.spin_once(timeout_sec=0.1)
+        return 0
+    except ExternalShutdownException:
+        return 0
+    except PpoRobotError as error:
+        print(f"ppo-robot: error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    finally:
+        if node is not None:
+            close = getattr(node, "close", None)
+            if close is not None:
+                close()
+            node.destroy_node()
+        rclpy.try_shutdown()

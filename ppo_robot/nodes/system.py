@@ -1,0 +1,246 @@
+"""The one list of processes, parameters and remappings, which `launch/*.launch.py` and `ppo-robot up` both start."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ppo_robot.errors import BadInputError
+from ppo_robot.paths import share_directory
+from ppo_robot.spec.deployment import DeploymentSpec, load_deployment
+from ppo_robot.spec.strict import nearest
+
+SIMULATED_ONLY = (
+    "until the safety node exists, deploy runs against the simulated robot only; give plant:=sim or plant:=mujoco to"
+    " start one, or plant:=running where a sim_robot runs already"
+)
+
+Remappings = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One `name:=value` of a system.
+
+    Attributes:
+        name: what stands before `:=`.
+        default: what holds when it is not given; with `in_share`, a path below the package's share folder.
+        description: one line for a person.
+        choices: the allowed values; empty where any is.
+        in_share: whether the default lies in the package's share folder.
+    """
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+    in_share: bool = False
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process of a system.
+
+    Attributes:
+        name: of the ROS node, and what stands before each line that it prints.
+        module: what `python -m` runs.
+        executable: what `ros2 run ppo_robot` runs.
+        parameters: of the ROS node.
+        remappings: of the ROS node: from, to.
+        required: whether everything ends when this process does.
+        arguments: of a process that is no ROS node: a command of `ppo-robot`, called as `executable`.
+    """
+
+    name: str
+    module: str
+    executable: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    remappings: Remappings = ()
+    required: bool = True
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def is_node(self) -> bool:
+        """Whether this is a ROS node and takes ROS arguments."""
+        return not self.module.startswith("ppo_robot.cli")
+
+    def command(self) -> list[str]:
+        """Return the command line that runs it with this Python, without `ros2`."""
+        python = [sys.executable, "-m", self.module]
+        if not self.is_node:
+            return [*python, self.executable, *self.arguments]
+        given = [word for name, value in self.parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
+        given += [word for source, target in self.remappings for word in ("-r", f"{source}:={target}")]
+        return [*python, *self.arguments, "--ros-args", *given]
+
+
+BUNDLE = Argument("bundle", "config/policies/reach", "directory of the policy bundle", in_share=True)
+CONFIG = Argument("config", "sim", "topics, controller and timing: a file of config/deploy, or the path of a YAML file")
+SEED = Argument("seed", "0", "of every random draw")
+STATE_RATE = Argument("state_rate", "", "Hz of the simulated robot's /joint_states; empty: as the config says")
+
+ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
+    "train": (
+        Argument("task", "reach", "a task of config/tasks, or the path of a YAML file"),
+        Argument("robot", "arm6", "a robot of config/robots, or the path of a YAML file"),
+        SEED,
+        Argument("out", "", "run directory; empty: a new one under runs/"),
+    ),
+    "sim": (
+        BUNDLE,
+        CONFIG,
+        Argument("plant", "pybullet", "which engine simulates the robot", ("pybullet", "mujoco")),
+        STATE_RATE,
+        SEED,
+    ),
+    "deploy": (
+        BUNDLE,
+        CONFIG,
+        Argument(
+            "plant",
+            "hardware",
+            "sim (PyBullet) or mujoco: start a simulated robot; running: a sim_robot runs already; hardware: refused"
+            " until the safety node exists",
+            ("hardware", "sim", "mujoco", "running"),
+        ),
+        Argument(
+            "action",
+            "",
+            "the policy's mean, or a draw from it; empty: as the config says",
+            ("", "deterministic", "stochastic"),
+        ),
+        Argument("goal", "", "fixed goal 'x y z' in m in the base frame; empty: wait for goal_pose"),
+        STATE_RATE,
+        SEED,
+    ),
+}
+"""What each system can be given."""
+
+
+def system(name: str, given: Mapping[str, str]) -> list[ProcessSpec]:
+    """Return the processes of a system, in the order in which they start.
+
+    Raises:
+        BadInputError: if the system or an argument is unknown, a value is not allowed, or deploy is to run against
+            anything but a simulated robot.
+    """
+    if name not in ARGUMENTS:
+        raise BadInputError(f"unknown system '{name}'{nearest(name, ARGUMENTS)}")
+    make: dict[str, Callable[[dict[str, str]], list[ProcessSpec]]] = {"train": _train, "sim": _sim, "deploy": _deploy}
+    return make[name](resolve(name, given))
+
+
+def resolve(name: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the value of every argument of a system.
+
+    Raises:
+        BadInputError: if an argument is unknown or its value not among the choices.
+    """
+    arguments = {argument.name: argument for argument in ARGUMENTS[name]}
+    for key in given:
+        if key not in arguments:
+            raise BadInputError(f"{name}: unknown argument '{key}:='{nearest(key, arguments)}")
+    values = {}
+    for argument in arguments.values():
+        value = given.get(argument.name, argument.default)
+        if argument.choices and value not in argument.choices:
+            shown = ", ".join(choice or "''" for choice in argument.choices)
+            hint = nearest(value, argument.choices) if value else ""
+            hint = hint if "did you mean" in hint else ""
+            raise BadInputError(f"{name}: {argument.name}:={value}: expected one of {shown}{hint}")
+        if argument.in_share and argument.name not in given:
+            value = str(share_directory() / value)
+        values[argument.name] = value
+    return values
+
+
+def _train(values: dict[str, str]) -> list[ProcessSpec]:
+    _number("train", values, "seed", int)
+    arguments = [values["task"], "--robot", values["robot"], "--seed", values["seed"]]
+    arguments += ["--out", values["out"]] if values["out"] else []
+    return [ProcessSpec("train", "ppo_robot.cli", "train", arguments=tuple(arguments))]
+
+
+def _sim(values: dict[str, str]) -> list[ProcessSpec]:
+    deployment = load_deployment(values["config"])
+    return [_sim_robot("sim", values, deployment, values["plant"])]
+
+
+def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
+    plant = values["plant"]
+    if plant == "hardware":
+        raise BadInputError(f"deploy: plant:=hardware: {SIMULATED_ONLY}")
+    deployment = load_deployment(values["config"])
+    seed = _number("deploy", values, "seed", int)
+    policy: dict[str, Any] = {"bundle": values["bundle"], "autostart": True}
+    policy |= dataclasses.asdict(deployment.policy) | {"seed": seed}
+    if values["action"]:
+        policy["action"] = values["action"]
+    if values["goal"]:
+        policy["goal"] = parse_goal(values["goal"])
+    relay = {"bundle": values["bundle"], "deployment": values["config"], "simulated": True}
+    states = _remappings({"/joint_states": deployment.joint_state_topic})
+    goals = _remappings({"goal_pose": deployment.goal_topic})
+    processes = [
+        ProcessSpec("policy", "ppo_robot.nodes.policy", "policy_node", policy, states + goals),
+        ProcessSpec("command_relay", "ppo_robot.nodes.relay", "command_relay", relay, states),
+    ]
+    if plant != "running":
+        engine = "mujoco" if plant == "mujoco" else "pybullet"
+        processes.insert(0, _sim_robot("deploy", values, deployment, engine))
+    return processes
+
+
+def _sim_robot(name: str, values: dict[str, str], deployment: DeploymentSpec, plant: str) -> ProcessSpec:
+    """Return the simulated robot, with the controller that the deployment talks to."""
+    controller = deployment.controller
+    parameters = {
+        "bundle": values["bundle"],
+        "plant": plant,
+        "state_rate": deployment.sim_robot.state_rate,
+        "seed": _number(name, values, "seed", int),
+        "controller_name": controller.name,
+        "controller_type": controller.type,
+        "controller_interface": controller.interface,
+    }
+    if values["state_rate"]:
+        parameters["state_rate"] = _number(name, values, "state_rate", float)
+    if controller.joints:  # ROS knows no empty list
+        parameters["controller_joints"] = list(controller.joints)
+    states = _remappings({"/joint_states": deployment.joint_state_topic})
+    return ProcessSpec("sim_robot", "ppo_robot.nodes.sim_robot", "sim_robot_node", parameters, states)
+
+
+def parse_goal(text: str) -> list[float]:
+    """Return x, y, z in m from 'x y z' or 'x,y,z', with or without brackets.
+
+    Raises:
+        BadInputError: if it is not three numbers.
+    """
+    try:
+        goal = [float(word) for word in text.strip("[] ").replace(",", " ").split()]
+    except ValueError:
+        goal = []
+    if len(goal) != 3:
+        raise BadInputError(f"goal:={text}: expected three numbers x y z in m, for example goal:='0.4 0.1 0.4'")
+    return goal
+
+
+def _remappings(topics: Mapping[str, str]) -> Remappings:
+    return tuple((source, target) for source, target in topics.items() if source != target)
+
+
+def _number(name: str, values: Mapping[str, str], key: str, kind: type[int] | type[float]) -> Any:
+    text = values[key]
+    try:
+        number = kind(text)
+    except ValueError:
+        number = kind(-1)
+    if number < 0 or number != number or number in (float("inf"),):
+        what = "a whole number" if kind is int else "a number"
+        raise BadInputError(f"{name}: {key}:={text}: expected {what} of at least 0")
+    return number
