@@ -32,6 +32,9 @@ Array = NDArray[np.float64]
 CALL_TIMEOUT = 20.0
 """Seconds that a service has to appear and to answer."""
 
+ANSWER_TIMEOUT = 4.0
+"""Seconds after which an answer counts as lost; an activation waits for the robot's state before it answers."""
+
 EPISODE_GRACE = 10.0
 """Seconds beyond its length after which an episode without truth is called lost."""
 
@@ -150,16 +153,24 @@ class EvaluationNode(Node):
         label: str = self._call(self._state, GetState.Request(), "policy/get_state").current_state.label
         return label
 
-    def _transition(self, transition: int) -> bool:
-        request = ChangeState.Request(transition=Transition(id=transition))
-        return bool(self._call(self._change, request, "policy/change_state").success)
+    def _transition(self, transition: int) -> None:
+        """Ask for a transition; whether it came about, the state says, for the answer may be lost."""
+        self._ask(self._change, ChangeState.Request(transition=Transition(id=transition)))
 
     def _call(self, client: Client, request: Any, name: str) -> Any:
+        """Return the answer to a request that may be repeated."""
+        limit = time.monotonic() + CALL_TIMEOUT
+        while time.monotonic() < limit:
+            answer = self._ask(client, request)
+            if answer is not None:
+                return answer
+        raise RunFailedError(f"{name}: no answer in {CALL_TIMEOUT} s; is the system still running?")
+
+    def _ask(self, client: Client, request: Any) -> Any:
+        """Return the answer, or None where it was lost: DDS drops one to a client that the server has yet to find."""
         future = client.call_async(request)
-        self._executor.spin_until_future_complete(future, timeout_sec=CALL_TIMEOUT)
-        if not future.done():
-            raise RunFailedError(f"{name}: no answer in {CALL_TIMEOUT} s; is the system still running?")
-        return future.result()
+        self._executor.spin_until_future_complete(future, timeout_sec=ANSWER_TIMEOUT)
+        return future.result() if future.done() else None
 
     def _wait(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
         limit = time.monotonic() + timeout

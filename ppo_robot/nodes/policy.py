@@ -6,10 +6,12 @@ import gc
 import json
 import sys
 import time
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.wait_for_message import wait_for_message
 from rosgraph_msgs.msg import Clock as ClockMessage
@@ -134,10 +136,8 @@ class PolicyNode(SafeLifecycleNode):
             left = limit - time.monotonic()
             if left <= 0.0:
                 refused = {key: count for key, count in core.input.counters.items() if key != "accepted"}
-                raise BadInputError(
-                    f"no usable /joint_states within {self._spec.activation_timeout} s; refused: {refused or 'none came'}"
-                    f" {core.input.detail if refused else ''}"
-                )
+                why = f"refused: {refused} {core.input.detail}" if refused else "none came"
+                raise BadInputError(f"no usable /joint_states within {self._spec.activation_timeout} s; {why}")
             received, message = wait_for_message(
                 JointState, self, "/joint_states", qos_profile=SENSORS, time_to_wait=min(left, 0.5)
             )
@@ -200,9 +200,14 @@ class PolicyNode(SafeLifecycleNode):
             self.get_logger().warning(f"goal_pose refused: {error}")
 
     def _check_description(self, bundle: Bundle) -> None:
+        if self._description is None and self.count_publishers("/robot_description"):
+            received, message = wait_for_message(
+                String, self, "/robot_description", qos_profile=LATCHED, time_to_wait=self._spec.activation_timeout
+            )
+            if not received:
+                raise BadInputError("/robot_description is published but does not arrive; is it latched?")
+            self._description = message.data
         if self._description is None:
-            if self.count_publishers("/robot_description"):
-                raise BadInputError("/robot_description is published but has not arrived yet; try again")
             return
         if hash_description(self._description) != bundle.robot.description_hash:
             raise BadInputError("/robot_description is another robot's than the one that the bundle was trained for")
@@ -262,7 +267,7 @@ def telemetry_message(action: PolicyAction) -> Float64MultiArray:
     """Return everything about one tick; float32 arrays lose nothing in float64, so a replay can compare bits."""
     scalars = [action.sequence, action.state_stamp, action.state_age, action.inference_seconds]
     scalars += [action.tick_seconds, action.log_probability]
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "joint_target": action.joint_target,
         "mean": action.mean,
         "std": action.std,

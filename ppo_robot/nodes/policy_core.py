@@ -159,4 +159,5 @@ class PolicyCore:
         std = np.minimum(np.exp(log_std), np.float32(self.spec.maximum_std))
         noise = self._generator.standard_normal(mean.shape, dtype=np.float32)
         log_probability = -0.5 * np.square(noise) - np.log(std) - 0.5 * np.log(np.float32(2.0 * np.pi))
-        return mean + std * noise, std, float(log_probability.sum())
+        action = (mean + std * noise).astype(np.float32)
+        return action, std.astype(np.float32), float(log_probability.sum())

@@ -132,21 +132,22 @@ class CommandRelay(Node):
         self._publisher.publish(message)
 
     def _watch(self) -> None:
-        """End motion when actions cease, and all of it when the state does, too."""
+        """End motion when actions cease, and command zero when the state does that a command depends on."""
         now = self._now()
-        if self._acted is None or now - self._acted <= self._controller.command_timeout:
+        if self._acted is None:
             return
-        self.adapter.hold()
         if self.adapter.needs_state and self._input.state(now) is None:
-            command = self.adapter.end()
             self._acted = None
+            command = self.adapter.end()
             self.counters["state_lost"] += 1
-            self.get_logger().error("/joint_states and policy/action ceased; commanding zero")
+            self.get_logger().error("no fresh /joint_states to close the loop with; commanding zero")
             if command is not None:
                 self._publish(command)
-        elif self._controller.interface == "velocity":
-            self.counters["action_timeout"] += 1
-            self._send()
+        elif now - self._acted > self._controller.command_timeout:
+            self.adapter.hold()
+            if self._controller.interface == "velocity":
+                self.counters["action_timeout"] += 1
+                self._send()
 
     def _refuse_real_robot(self) -> None:
         names = set(self.get_node_names())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import signal
 import sys
 import typing
@@ -31,9 +32,13 @@ def seconds(stamp: Time) -> float:
 
 
 def to_stamp(time: float) -> Time:
-    """Return s as a stamp, to the nanosecond."""
-    nanoseconds = round(time * 1e9)
-    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+    """Return s as a stamp; `seconds` gives back the very same float, so that stamps can be compared.
+
+    Split before it is scaled: nanoseconds since 1970 do not fit into a double's 53 bits.
+    """
+    whole = math.floor(time)
+    nanoseconds = round((time - whole) * 1e9)
+    return Time(sec=whole + nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
 def declare_spec(node: Node, spec: Any, source: str) -> Any:

@@ -1,1 +1,1 @@
-"""The simulated robots: PyBullet and MuJoCo plants, actuators, sensors, and the batched environment that worker processes own."""
+"""The simulated robots: plants, actuators, sensors, and the batched environment that workers own."""

@@ -126,7 +126,7 @@ def test_the_final_figures_of_a_run_are_those_of_its_bundle(bundle, straight) ->
 def test_no_more_workers_than_environments(bundle, monkeypatch) -> None:
     asked = []
 
-    def refuse(robot: object, task: object, num_envs: int, num_workers: int, seed: int) -> None:
+    def refuse(robot: object, task: object, num_envs: int, num_workers: int, *others: object) -> None:
         asked.append((num_envs, num_workers))
         raise BadInputError("enough")
 

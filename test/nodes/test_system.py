@@ -1,0 +1,152 @@
+"""The one list of processes: arguments, parameters, and what is refused."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ppo_robot.cli.main import main
+from ppo_robot.errors import BadInputError
+from ppo_robot.nodes.system import ARGUMENTS, ProcessSpec, parse_goal, system
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLE = {"bundle": "/some/bundle"}
+
+
+def by_name(processes: list[ProcessSpec]) -> dict[str, ProcessSpec]:
+    return {process.name: process for process in processes}
+
+
+def test_deploy_with_a_simulated_robot() -> None:
+    found = by_name(system("deploy", {**BUNDLE, "plant": "mujoco", "seed": "3", "goal": "0.4 0.1 0.4"}))
+    assert list(found) == ["sim_robot", "policy", "command_relay"]
+    assert all(process.required for process in found.values())
+    assert found["sim_robot"].parameters["plant"] == "mujoco"
+    assert found["policy"].parameters["autostart"] is True
+    assert found["policy"].parameters["goal"] == [0.4, 0.1, 0.4]
+    assert {found[name].parameters["seed"] for name in ("sim_robot", "policy")} == {3}
+    assert found["command_relay"].parameters == {**BUNDLE, "deployment": "sim", "simulated": True}
+    assert {process.parameters["bundle"] for process in found.values()} == {"/some/bundle"}
+
+
+def test_the_simulated_robot_has_the_controller_that_the_deployment_talks_to() -> None:
+    parameters = system("deploy", {**BUNDLE, "plant": "sim", "config": "joint_trajectory"})[0].parameters
+    assert parameters["controller_type"] == "joint_trajectory_controller"
+    assert parameters["plant"] == "pybullet"
+    assert "controller_joints" not in parameters  # ROS knows no empty list
+
+
+def test_a_robot_that_runs_already_is_not_started() -> None:
+    assert [process.name for process in system("deploy", {**BUNDLE, "plant": "running"})] == ["policy", "command_relay"]
+
+
+@pytest.mark.parametrize("given", [{}, {"plant": "hardware"}])
+def test_deploy_on_hardware_is_refused_until_the_safety_node_exists(given: dict[str, str]) -> None:
+    with pytest.raises(BadInputError, match="until the safety node exists, deploy runs against the simulated robot"):
+        system("deploy", given)
+
+
+def test_topics_of_the_deployment_become_remappings(tmp_path: Path) -> None:
+    config = tmp_path / "deploy.yaml"
+    data = {"controller": {"name": "arm"}, "hardware": False, "joint_state_topic": "/arm/states", "goal_topic": "/go"}
+    config.write_text(yaml.safe_dump(data))
+    found = by_name(system("deploy", {**BUNDLE, "plant": "sim", "config": str(config)}))
+    states = ("/joint_states", "/arm/states")
+    assert found["policy"].remappings == (states, ("goal_pose", "/go"))
+    assert found["sim_robot"].remappings == found["command_relay"].remappings == (states,)
+
+
+def test_train_is_the_command_with_its_arguments() -> None:
+    (process,) = system("train", {"seed": "4", "out": "somewhere"})
+    assert process.command() == [
+        *(sys.executable, "-m", "ppo_robot.cli", "train", "reach", "--robot", "arm6", "--seed", "4"),
+        *("--out", "somewhere"),
+    ]
+
+
+def test_a_node_gets_its_parameters_as_yaml_that_keeps_their_type() -> None:
+    process = ProcessSpec("n", "some.module", "n", {"text": "3", "flag": True, "list": [1.0, 2.0]}, (("a", "b"),))
+    assert process.command()[1:] == [
+        *("-m", "some.module", "--ros-args", "-p", 'text:="3"', "-p", "flag:=true", "-p", "list:=[1.0, 2.0]"),
+        *("-r", "a:=b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("deplo", {}, "did you mean 'deploy'"),
+        ("deploy", {"plnt": "sim"}, "unknown argument 'plnt:='; did you mean 'plant'"),
+        ("deploy", {"plant": "mujco"}, "expected one of hardware, sim, mujoco, running; did you mean 'mujoco'"),
+        ("deploy", {"plant": "sim", "seed": "x"}, "seed:=x: expected a whole number"),
+        ("deploy", {"plant": "sim", "seed": "-1"}, "at least 0"),
+        ("deploy", {"plant": "sim", "state_rate": "nan"}, "state_rate:=nan: expected a number"),
+        ("deploy", {"plant": "sim", "goal": "0.4 0.1"}, "expected three numbers"),
+        ("deploy", {"plant": "sim", "goal": "a b c"}, "expected three numbers"),
+        ("deploy", {"plant": "sim", "config": "simm"}, "did you mean 'sim'"),
+        ("sim", {"plant": "sim"}, "expected one of pybullet, mujoco"),
+        ("train", {"seed": "1.5"}, "whole number"),
+    ],
+)
+def test_a_wrong_argument_is_named(name: str, given: dict[str, str], message: str) -> None:
+    with pytest.raises(BadInputError, match=re.escape(message)) as raised:
+        system(name, {**given})
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["0.4 0.1 0.4", "0.4,0.1,0.4", "[0.4, 0.1, 0.4]", " 0.4  0.1 0.4 "])
+def test_a_goal_may_be_written_in_several_ways(text: str) -> None:
+    assert parse_goal(text) == [0.4, 0.1, 0.4]
+
+
+def test_every_argument_is_described_and_its_default_allowed() -> None:
+    for arguments in ARGUMENTS.values():
+        for argument in arguments:
+            assert argument.description
+            assert not argument.choices or argument.default in argument.choices
+
+
+def test_setup_py_makes_an_executable_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, object] = {}
+    monkeypatch.setattr("setuptools.setup", lambda **given: made.update(given))
+    monkeypatch.setattr(sys, "argv", ["setup.py", "install"])
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / "setup.py"))
+    scripts = dict(line.split(" = ") for line in made["entry_points"]["console_scripts"])  # type: ignore[index]
+    for process in system("deploy", {**BUNDLE, "plant": "sim"}):
+        assert scripts[process.executable] == f"{process.module}:main"
+        pytest.importorskip("rclpy", reason="rclpy is not installed")
+        assert callable(importlib.import_module(process.module).main)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["deploy", "plnt:=sim"], "did you mean 'plant'"),
+        (["depoy"], "did you mean 'deploy'"),
+        (["deploy", "plant=sim"], "expected NAME:=VALUE"),
+        (["deploy", "plant:=sim", "plant:=mujoco"], "given twice"),
+        (["deploy"], "until the safety node exists"),
+    ],
+)
+def test_up_refuses_bad_input_in_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_up_lists_the_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["up", "deploy", "--show-args"]) == 0
+    said = capsys.readouterr().out
+    for argument in ARGUMENTS["deploy"]:
+        assert f"{argument.name}:=" in said
+        assert argument.description in said
