@@ -15,6 +15,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 TRAINING_LIBRARIES = ("gymnasium", "matplotlib", "onnx", "pybullet", "pybullet_data", "rich", "safetensors", "torch")
 PHYSICS = ("gymnasium", "mujoco", "pybullet", "pybullet_data")
+ROS = ("ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "launch", "launch_ros")
+ROS += ("lifecycle_msgs", "rcl_interfaces", "rclpy", "rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs")
+ROS += ("trajectory_msgs",)
+LAUNCH = "nodes.launch_actions"  # needs ROS 2's own launch, which is not on PyPI
+
+NODES = ("evaluation", "goal_sender", "lifecycle", "over_ros", "policy", "probe", "relay", "ros_support", "sim_robot")
+ROS_MODULES = (LAUNCH, *(f"nodes.{name}" for name in NODES))
+"""What may import rclpy: a new core that does is found."""
 
 # Runs in its own process: argv is the folder that holds the package, and JSON lists of blocked libraries and modules.
 PROBE = """
@@ -70,9 +78,10 @@ def failures(root: Path, blocked: Sequence[str], exempt: Sequence[str]) -> dict[
 @pytest.mark.parametrize(
     ("blocked", "exempt"),
     [
-        pytest.param(TRAINING_LIBRARIES, ("ppo", "training", "sim", "policy.export"), id="robot"),
-        pytest.param(("torch",), ("ppo", "training", "policy.export"), id="simulation-without-torch"),
-        pytest.param(PHYSICS, ("sim", "training"), id="learning-without-physics"),
+        pytest.param(TRAINING_LIBRARIES, ("ppo", "training", "sim", "policy.export", LAUNCH), id="robot"),
+        pytest.param(("torch",), ("ppo", "training", "policy.export", LAUNCH), id="simulation-without-torch"),
+        pytest.param(PHYSICS, ("sim", "training", LAUNCH), id="learning-without-physics"),
+        pytest.param(ROS, ROS_MODULES, id="without-ros"),
     ],
 )
 def test_modules_import_without_the_libraries_of_other_rooms(blocked: Sequence[str], exempt: Sequence[str]) -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ppo_robot.policy.bundle import Bundle
+    from ppo_robot.training.evaluation import Evaluation
 
 HELP = "run a bundle for many episodes and judge it"
 EXAMPLE = "ppo-robot evaluate config/policies/reach --episodes 1000 --json out.json"
@@ -26,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="deterministic",
         help="the policy's mean, or a draw from it (default: deterministic)",
     )
+    parser.add_argument(
+        "--over",
+        choices=["ros2"],
+        help="through the ROS 2 nodes, in real time; starts them where none run (default: the simulation alone)",
+    )
     parser.add_argument("--goal", type=float, nargs=3, metavar=("X", "Y", "Z"), help="one goal for all, m, base frame")
     parser.add_argument("--workers", type=int, default=2, help="processes; no figure depends on it (default: 2)")
     parser.add_argument("--minimum-success-rate", type=float, metavar="RATE", help="exit with 1 below it")
@@ -44,13 +55,27 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     bundle = load_bundle(args.bundle)
     with counting("episodes", args.episodes) as advance:
-        evaluation = judge(bundle, args.episodes, args.seed, args.action, args.workers, args.goal, advance, args.plant)
-    figures = evaluation.summary() | {"seed": args.seed, "plant": args.plant, "action": args.action}
+        if args.over is None:
+            chosen = (args.episodes, args.seed, args.action, args.workers, args.goal, advance, args.plant)
+            evaluation = judge(bundle, *chosen)
+        else:
+            evaluation = _over_ros(args, bundle, advance)
+    figures = evaluation.summary() | {"seed": args.seed, "plant": args.plant, "action": args.action, "over": args.over}
     figures |= {"bundle": str(args.bundle), "bundle_id": bundle.id}
     print_result({"evaluation": figures, "seed": args.seed})
     write_figures(args.json, figures)
     short = args.minimum_success_rate is not None and evaluation.success_rate < args.minimum_success_rate
     return EXIT_NOT_GOOD_ENOUGH if short else EXIT_GOOD
+
+
+def _over_ros(args: argparse.Namespace, bundle: Bundle, advance: Callable[[int], None]) -> Evaluation:
+    from ppo_robot.nodes.over_ros import COLUMNS, evaluate_over_ros
+    from ppo_robot.training.evaluation import Evaluation
+
+    rows = evaluate_over_ros(
+        bundle, args.bundle, args.episodes, args.seed, args.plant, args.action, args.goal, advance
+    )
+    return Evaluation(COLUMNS, rows)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -41,7 +41,7 @@ class Evaluation:
         return float(self.column("success").mean())
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures by name, ready for JSON; a figure over no episodes is null."""
+        """Return the figures by name, ready for JSON; one over no episodes, or that was not measured, is null."""
         success = self.column("success") > 0.5
         error = self.column("final_error")
         settle = self.column("settle_time")[success]
@@ -51,11 +51,14 @@ class Evaluation:
             "success_ci95": list(wilson_interval(int(success.sum()), count)),
             "final_error_m": _spread(error),
             "settle_time_s": _spread(settle) if len(settle) else None,
-            "action_rate": float(self.column("action_rate").mean()),
-            "self_collisions": int((self.column("collision") > 0.5).sum()),
-            "return_mean": float(self.column("return").mean()),
+            "action_rate": self._mean("action_rate"),
+            "self_collisions": int((self.column("collision") > 0.5).sum()) if "collision" in self.names else None,
+            "return_mean": self._mean("return"),
             "episodes": count,
         }
+
+    def _mean(self, name: str) -> float | None:
+        return float(self.column(name).mean()) if name in self.names else None
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""`ppo-robot doctor`: each row says what is wrong and what to do; `ppo-robot goal` and `up` beside it, over real ROS."""
+"""`ppo-robot doctor`: each row says what is wrong and what to do; with `goal` and `up` over real ROS."""
 
 from __future__ import annotations
 
