@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 HELP = "measure speed and print figures"
 EXAMPLE = "ppo-robot bench rollout --json out.json"
 
+FAST_PERIOD = 0.005
+"""s; the second rate at which the policy node is measured."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be measured, and how long."""
-    parser.add_argument("what", choices=["rollout"], help="bare physics, rollouts and training, in turn")
-    parser.add_argument("--task", default="reach", help="a task of config/tasks, or a path (default: reach)")
-    parser.add_argument("--robot", default="arm6", help="a robot of config/robots, or a path (default: arm6)")
-    parser.add_argument("--training", default="default", help="a file of config/training, or a path")
     parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="override a value"
+        "what",
+        choices=["rollout", "node"],
+        help="rollout: bare physics, rollouts and training, in turn; node: the policy node beside a bare rclpy process",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each, interleaved (default: 5)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of one measurement (default: 5)")
+    parser.add_argument("--task", default="reach", help="rollout: a task of config/tasks, or a path (default: reach)")
+    parser.add_argument("--robot", default="arm6", help="rollout: a robot of config/robots, or a path (default: arm6)")
+    parser.add_argument("--training", default="default", help="rollout: a file of config/training, or a path")
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="rollout: override a value"
+    )
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="node: a bundle (default: config/policies/reach)")
+    parser.add_argument("--rounds", type=int, default=5, help="rollout: measurements of each, interleaved (default: 5)")
+    parser.add_argument("--seconds", type=float, help="of one measurement (default: rollout 5, node 60)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
 
 
@@ -27,21 +38,69 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print a table of medians, and write the figures."""
     from ppo_robot.cli.outputs import check_output, write_figures
     from ppo_robot.errors import EXIT_GOOD, BadInputError
+
+    if args.rounds < 1 or (args.seconds is not None and not args.seconds > 0.0):
+        raise BadInputError(f"--rounds {args.rounds} --seconds {args.seconds}: expected at least 1 and above 0")
+    check_output(args.json)
+    figures = _rollout(args) if args.what == "rollout" else _node(args)
+    write_figures(args.json, figures)
+    return EXIT_GOOD
+
+
+def _rollout(args: argparse.Namespace) -> dict[str, Any]:
     from ppo_robot.spec.experiment import load_experiment
     from ppo_robot.training.bench_rollout import bench_rollout
     from ppo_robot.training.progress import counting
 
-    if args.rounds < 1 or not args.seconds > 0.0:
-        raise BadInputError(f"--rounds {args.rounds} --seconds {args.seconds}: expected at least 1 and above 0")
-    check_output(args.json)
     experiment = load_experiment(args.task, args.robot, args.training, 0, args.overrides)
     with counting("rounds", args.rounds) as advance:
-        figures = bench_rollout(experiment, args.rounds, args.seconds, advance)
-    shown = {key: figures[key] for key in ("raw_steps_per_s", "rollout_steps_per_s", "train_steps_per_s")}
-    for name, value in shown.items():
-        print(f"{name:<20} {value:>10,.0f}")
+        figures = bench_rollout(experiment, args.rounds, args.seconds or 5.0, advance)
+    for name in ("raw_steps_per_s", "rollout_steps_per_s", "train_steps_per_s"):
+        print(f"{name:<20} {figures[name]:>10,.0f}")
     for name in ("rollout_over_raw", "train_over_raw"):
         print(f"{name:<20} {figures[name]:>10.2f}")
-    write_figures(args.json, figures)
-    return EXIT_GOOD
+    return figures
 
+
+def _node(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure the bundle at its own rate, and an untrained one of the same shape at 200 Hz."""
+    from ppo_robot.nodes.bench_node import bench_node
+    from ppo_robot.paths import share_directory
+    from ppo_robot.policy.bundle import load_bundle
+
+    path = args.bundle or share_directory() / "config" / "policies" / "reach"
+    bundle = load_bundle(path)
+    seconds = args.seconds or 60.0
+    own = bench_node(bundle, path, seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        fast_path = Path(folder) / "bundle"
+        _export_fast(bundle, fast_path)
+        fast = bench_node(load_bundle(fast_path), fast_path, seconds)
+    keys = ("inference_us", "policy_us", "tick_us", "bare_tick_us", "deadline_misses", "bare_deadline_misses")
+    print(f"{'':<22} {own['rate_hz']:>8.0f} Hz p50 / p99 {fast['rate_hz']:>8.0f} Hz p50 / p99")
+    for key in keys:
+        shown = [
+            f"{one[key]['p50']:.0f} / {one[key]['p99']:.0f}" if isinstance(one[key], dict) else str(one[key])
+            for one in (own, fast)
+        ]
+        print(f"{key:<22} {shown[0]:>19} {shown[1]:>22}")
+    ratio = own["tick_us"]["p50"] / own["bare_tick_us"]["p50"]
+    print(f"{'tick over bare, p50':<22} {ratio:>19.2f} {fast['tick_us']['p50'] / fast['bare_tick_us']['p50']:>22.2f}")
+    misses = {"50_hz": own["deadline_misses"], "200_hz": fast["deadline_misses"]}
+    return {**own, "deadline_misses": misses, "tick_over_bare": ratio, "fast": fast}
+
+
+def _export_fast(bundle: Any, destination: Path) -> None:
+    """Write a bundle of the same shape, untrained, whose control period is FAST_PERIOD."""
+    from ppo_robot.policy.export import export_bundle
+    from ppo_robot.ppo.actor_critic import ActorCritic
+    from ppo_robot.spec.experiment import Experiment
+    from ppo_robot.spec.training import TrainingSpec
+
+    simulation = replace(bundle.task.simulation, physics_period=FAST_PERIOD)
+    task = replace(bundle.task, control_period=FAST_PERIOD, simulation=simulation)
+    training = TrainingSpec()
+    size, actions = bundle.runtime.observation_size, bundle.runtime.action_size
+    actor_critic = ActorCritic(size, size, actions, training.network)
+    experiment = Experiment(bundle.robot, task, training, 0)
+    export_bundle(destination, actor_critic, experiment, {}, None, "ppo-robot bench node")

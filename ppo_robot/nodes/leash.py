@@ -18,7 +18,8 @@ import time
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 PR_SET_PDEATHSIG = 1
-POLL_PERIOD = 0.2
+POLL_PERIOD = 1.0
+"""Seconds between looks at a child whose end SIGCHLD should have told; only a precaution."""
 
 
 def die_with_parent() -> None:

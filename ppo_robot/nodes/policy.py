@@ -6,24 +6,23 @@ import gc
 import json
 import sys
 import time
-from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
-from numpy.typing import NDArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.wait_for_message import wait_for_message
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, MultiArrayDimension, String
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from std_msgs.msg import Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory
 
 from ppo_robot.errors import BadInputError
 from ppo_robot.nodes.joint_input import JointMessage
 from ppo_robot.nodes.lifecycle import SafeLifecycleNode
-from ppo_robot.nodes.policy_core import PolicyAction, PolicyCore
-from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, declare_spec, run_node, seconds, to_stamp
+from ppo_robot.nodes.policy_core import PolicyCore
+from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryMessage
+from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, declare_spec, run_node, seconds
 from ppo_robot.nodes.timing import DeadlineLoop, MonotonicClock, SteppedClock
 from ppo_robot.policy.bundle import Bundle, load_bundle
 from ppo_robot.spec.deployment import PolicyNodeSpec
@@ -44,6 +43,7 @@ class PolicyNode(SafeLifecycleNode):
         self._loop: DeadlineLoop | None = None
         self._description: str | None = None
         self._warned = 0.0
+        self._cpu = time.process_time()
         read_only = ParameterDescriptor(description="directory of the policy bundle", read_only=True)
         self._bundle_path = self.declare_parameter("bundle", "", read_only).value
         self._autostart = self.declare_parameter("autostart", False).value
@@ -75,6 +75,8 @@ class PolicyNode(SafeLifecycleNode):
             raise BadInputError("parameter bundle: empty; give the directory of a policy bundle")
         bundle = load_bundle(self._bundle_path, robot_description=self._description)
         self.core = PolicyCore(bundle, self._spec, self._clock_source.now)
+        sizes = (len(bundle.robot.joints), bundle.runtime.action_size, bundle.runtime.observation_size)
+        self._messages = (ActionMessage(self.core.joint_names), TelemetryMessage(*sizes))
         if len(self._fixed_goal) == 3:
             self.core.set_goal(np.array(self._fixed_goal))
         self.get_logger().info(f"bundle {bundle.id[:12]} for {bundle.robot.name}, {self._rate(bundle):g} Hz")
@@ -149,12 +151,11 @@ class PolicyNode(SafeLifecycleNode):
         action = core.tick()
         if action is None:
             return
-        message = JointTrajectory()
-        message.header.stamp = to_stamp(action.state_stamp)
-        message.joint_names = list(core.joint_names)
-        message.points = [JointTrajectoryPoint(positions=action.joint_target.tolist())]
-        self._action.publish(message)
-        self._telemetry.publish(telemetry_message(action))
+        action_message, telemetry_message = self._messages
+        self._action.publish(action_message.fill(action))
+        spent = time.process_time()
+        self._telemetry.publish(telemetry_message.fill(action, spent - self._cpu))
+        self._cpu = spent
 
     def _on_loop_error(self, error: Exception) -> None:
         self.get_logger().fatal(f"control loop: {type(error).__name__}: {error}; nothing is published any more")
@@ -255,30 +256,6 @@ class PolicyNode(SafeLifecycleNode):
     @staticmethod
     def _rate(bundle: Bundle) -> float:
         return 1.0 / bundle.task.control_period
-
-
-TELEMETRY_SCALARS = (
-    *("sequence", "state_stamp", "state_age_s", "inference_s", "tick_s", "log_probability"),
-)
-"""What stands before the arrays in `policy/telemetry`; the layout of each message names them all."""
-
-
-def telemetry_message(action: PolicyAction) -> Float64MultiArray:
-    """Return everything about one tick; float32 arrays lose nothing in float64, so a replay can compare bits."""
-    scalars = [action.sequence, action.state_stamp, action.state_age, action.inference_seconds]
-    scalars += [action.tick_seconds, action.log_probability]
-    arrays: dict[str, NDArray[Any]] = {
-        "joint_target": action.joint_target,
-        "mean": action.mean,
-        "std": action.std,
-        "action": action.action,
-        "observation": action.observation,
-    }
-    message = Float64MultiArray()
-    parts = [(name, 1) for name in TELEMETRY_SCALARS] + [(name, len(array)) for name, array in arrays.items()]
-    message.layout.dim = [MultiArrayDimension(label=name, size=size) for name, size in parts]
-    message.data = np.concatenate([np.array(scalars, dtype=float), *arrays.values()]).tolist()
-    return message
 
 
 def main() -> None:

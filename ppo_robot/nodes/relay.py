@@ -161,7 +161,11 @@ class CommandRelay(Node):
         status = DiagnosticStatus(level=DiagnosticStatus.OK, name="command_relay", message="relaying")
         if listeners == 0:
             status.level, status.message = DiagnosticStatus.WARN, f"nobody listens on {self._controller.topic}"
-        values = {**self.counters, "listeners": listeners}
+        others = self.count_publishers(self._controller.topic) - 1
+        if others > 0:
+            status.level, status.message = DiagnosticStatus.ERROR, f"{others} others publish {self._controller.topic}"
+            self._warn(f"{status.message}; the robot obeys whoever spoke last")
+        values = {**self.counters, "listeners": listeners, "other_publishers": max(0, others)}
         status.values = [KeyValue(key=key, value=str(value)) for key, value in sorted(values.items())]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()

@@ -112,7 +112,7 @@ class Supervisor:
 
     def _turn(self, woken: int) -> None:
         """Wait for output, an ending or a signal, and act upon it."""
-        for key, _ in self._selector.select(0.2):
+        for key, _ in self._selector.select(1.0):
             if key.fd == woken:
                 self._signals += sum(byte in (signal.SIGINT, signal.SIGTERM) for byte in os.read(woken, 4096))
                 self._pass_on()

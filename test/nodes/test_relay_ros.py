@@ -203,3 +203,11 @@ def test_it_ends_when_a_real_controller_appears(sides: Sides, relay, name: str) 
         real.destroy_node()
     assert process.process.returncode == 2
     assert f"a node '{name}' runs here, so the robot is real" in process.output
+
+
+def test_another_publisher_to_the_controller_is_reported(sides: Sides, relay) -> None:
+    process = relay()
+    other = sides.node.create_publisher(Float64MultiArray, FORWARD, COMMANDS)
+    sides.until(lambda: sides.diagnostics.get("other_publishers") == "1", "the count")
+    sides.node.destroy_publisher(other)
+    assert "obeys whoever spoke last" in process.output

@@ -1,0 +1,147 @@
+"""What a tick of the policy node costs, beside a bare rclpy process in the same run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+
+from ppo_robot.errors import RunFailedError
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS
+from ppo_robot.nodes.timing import DeadlineLoop
+from ppo_robot.policy.bundle import Bundle
+
+START_TIMEOUT = 60.0
+SETTLE_TICKS = 50
+"""First ticks that are not counted: imports, caches and discovery end in them."""
+
+
+class StateSource(Node):
+    """Plays the robot: joint states at the control rate, in a thread of its own; keeps what the policy says."""
+
+    def __init__(self, bundle: Bundle, goal: np.ndarray, context: Context) -> None:
+        """Begin to publish at once."""
+        super().__init__("state_source", context=context)
+        self.samples: list[dict[str, float]] = []
+        self.missed = 0
+        self._names = list(bundle.robot.joint_names)
+        self._position = [joint.default_position for joint in bundle.robot.joints]
+        self._publisher = self.create_publisher(JointState, "/joint_states", SENSORS)
+        listening = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.create_subscription(Float64MultiArray, "policy/telemetry", self._on_telemetry, listening)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, COMMANDS)
+        self.loop = DeadlineLoop(bundle.task.control_period, self._publish)
+        self.loop.start()
+
+    def _publish(self) -> None:
+        message = JointState(name=self._names, position=self._position, velocity=[0.0] * len(self._names))
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+    def _on_telemetry(self, message: Float64MultiArray) -> None:
+        named, place = {}, 0
+        for dimension in message.layout.dim:
+            if dimension.size == 1:
+                named[dimension.label] = float(message.data[place])
+            place += dimension.size
+        self.samples.append(named)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == "policy":
+                values = {entry.key: entry.value for entry in status.values}
+                self.missed = int(values.get("missed_ticks", self.missed))
+
+
+def bench_node(bundle: Bundle, path: Path, seconds: float) -> dict[str, Any]:
+    """Run the policy node and the bare process side by side for `seconds` at the bundle's own rate.
+
+    Returns:
+        Percentiles in µs of inference and of the processor time of a whole period, of both; missed deadlines of both.
+
+    Raises:
+        RunFailedError: if the policy node does not begin to act.
+    """
+    workspace = bundle.robot.workspace
+    middle = sum(workspace.radius) / 2.0
+    goal = np.array([workspace.centre[0] + middle, 0.0, workspace.centre[2]])
+    context = Context()
+    rclpy.init(context=context)
+    source = StateSource(bundle, goal, context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(source)
+    text = "[" + ", ".join(f"{value:.6f}" for value in goal) + "]"
+    parameters = {"bundle": str(path), "autostart": "true", "goal": text}
+    try:
+        with _process("policy", parameters), _process("bare_tick", {"rate": 1.0 / bundle.task.control_period}) as bare:
+            limit = time.monotonic() + START_TIMEOUT
+            while len(source.samples) < SETTLE_TICKS:
+                if time.monotonic() > limit:
+                    raise RunFailedError(f"the policy node did not begin to act in {START_TIMEOUT:g} s")
+                executor.spin_once(timeout_sec=0.1)
+            source.samples.clear()
+            missed_before, end = source.missed, time.monotonic() + seconds
+            while time.monotonic() < end:
+                executor.spin_once(timeout_sec=0.1)
+            samples, missed = list(source.samples), source.missed - missed_before
+            bare.send_signal(signal.SIGINT)
+            report = json.loads(bare.communicate(timeout=START_TIMEOUT)[0])
+    finally:
+        source.loop.stop()
+        executor.shutdown()
+        source.destroy_node()
+        rclpy.shutdown(context=context)
+    return {
+        "rate_hz": 1.0 / bundle.task.control_period,
+        "seconds": seconds,
+        "ticks": len(samples),
+        "inference_us": _percentiles([sample["inference_s"] for sample in samples]),
+        "policy_us": _percentiles([sample["tick_s"] for sample in samples]),
+        "tick_us": _percentiles([sample["period_cpu_s"] for sample in samples]),
+        "bare_tick_us": _percentiles(report["period_cpu_s"][SETTLE_TICKS:]),
+        "deadline_misses": missed,
+        "bare_deadline_misses": report["missed"],
+    }
+
+
+def _percentiles(seconds: list[float]) -> dict[str, float]:
+    values = np.array(seconds) * 1e6
+    return {"p50": float(np.percentile(values, 50)), "p99": float(np.percentile(values, 99))}
+
+
+@contextlib.contextmanager
+def _process(module: str, parameters: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    arguments = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", f"ppo_robot.nodes.{module}", "--ros-args", "--log-level", "warn", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ, PYTHONUNBUFFERED="1"),
+    )
+    try:
+        yield process
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            if process.poll() is not None:
+                break
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10.0)
