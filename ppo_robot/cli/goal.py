@@ -19,7 +19,8 @@ EXAMPLE = "ppo-robot goal 0.45 0.1 0.4 --bundle config/policies/reach --wait"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the point and what is to be checked."""
-    parser.add_argument("position", type=float, nargs=3, metavar=("X", "Y", "Z"), help="m, in the frame")
+    for axis in "xyz":  # a tuple as metavar breaks argparse's own help of a positional argument
+        parser.add_argument(axis, type=float, help="m, in the frame")
     parser.add_argument("--frame", default="", help="frame of the point (default: the robot's base, whatever its name)")
     parser.add_argument("--topic", default="goal_pose", help="where goals go (default: goal_pose)")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="check the point against this bundle's workspace")
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from ppo_robot.mdp.goals import check_goal
     from ppo_robot.policy.bundle import load_bundle
 
-    position = np.array(args.position)
+    position = np.array([args.x, args.y, args.z])
     if not np.isfinite(position).all():
         raise BadInputError("X Y Z: expected three finite numbers, m")
     if not 0.0 < args.timeout < float("inf"):

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 
 from ppo_robot.kinematics import RobotModel
 from ppo_robot.mdp.goals import bounding_box, inside_workspace
 from ppo_robot.sim.plant import joint_table, load_robot_body
+from ppo_robot.sim.quiet import pybullet
 from ppo_robot.spec.task import SimulationSpec
 
 Array = NDArray[np.float64]
