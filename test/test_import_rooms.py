@@ -20,7 +20,10 @@ ROS += ("lifecycle_msgs", "rcl_interfaces", "rclpy", "rosgraph_msgs", "sensor_ms
 ROS += ("trajectory_msgs",)
 LAUNCH = "nodes.launch_actions"  # needs ROS 2's own launch, which is not on PyPI
 
-NODES = ("evaluation", "goal_sender", "lifecycle", "over_ros", "policy", "probe", "relay", "ros_support", "sim_robot")
+NODES = (
+    *("bare_tick", "bench_node", "evaluation", "goal_sender", "lifecycle", "over_ros", "policy", "policy_messages"),
+    *("probe", "relay", "ros_support", "sim_robot"),
+)
 ROS_MODULES = (LAUNCH, *(f"nodes.{name}" for name in NODES))
 """What may import rclpy: a new core that does is found."""
 

@@ -52,11 +52,11 @@ class PolicyNode(SafeLifecycleNode):
         self._spec = declare_spec(self, PolicyNodeSpec(), "policy node")
         simulated = self.get_parameter("use_sim_time").value
         self._clock_source: MonotonicClock | SteppedClock = SteppedClock() if simulated else MonotonicClock()
-        if simulated:
-            self.create_subscription(ClockMessage, "/clock", self._on_clock, SENSORS)
         self.create_subscription(String, "/robot_description", self._on_description, LATCHED)
         self.create_subscription(JointState, "/joint_states", self._on_joint_states, SENSORS)
         self.create_subscription(PoseStamped, "goal_pose", self._on_goal, COMMANDS)
+        if simulated:  # last: an executor serves in this order, and a tick must see the state that came before its time
+            self.create_subscription(ClockMessage, "/clock", self._on_clock, SENSORS)
         self._action = self.create_publisher(JointTrajectory, "policy/action", COMMANDS)
         self._telemetry = self.create_publisher(Float64MultiArray, "policy/telemetry", SENSORS)
         self._info = self.create_publisher(String, "policy/info", LATCHED)

@@ -13,12 +13,13 @@ from typing import Any
 import rclpy
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from ppo_robot.errors import PpoRobotError
+from ppo_robot.errors import EXIT_BAD_INPUT, PpoRobotError
 from ppo_robot.spec.strict import build
 
 COMMANDS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -97,6 +98,9 @@ def run_node(make: Callable[[], Node], arguments: list[str] | None = None) -> in
     except PpoRobotError as error:
         print(f"ppo-robot: error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"ppo-robot: error: parameter: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        return EXIT_BAD_INPUT
     finally:
         if node is not None:
             close = getattr(node, "close", None)
