@@ -14,6 +14,8 @@ from ppo_robot.ppo.gae import generalised_advantage
 
 ValueFunction = Callable[[Tensor], Tensor]
 
+_ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -60,18 +62,23 @@ class RolloutBuffer:
         self.value = np.zeros((steps, envs), np.float32)
         self.advantage = np.zeros((steps, envs), np.float32)
         self.value_target = np.zeros((steps, envs), np.float32)
-        self._cut_off: list[np.ndarray] = []  # critic's final observations of truncated episodes, in order
-        self._filled = 0
+        # Of truncated episodes: step, environments, and the critic's final observations of them.
+        self._cut_off: list[tuple[int, np.ndarray, np.ndarray]] = []
+        self._filled = np.zeros(envs, np.int64)  # steps stored of each environment
         self._finished = False
 
     @property
     def full(self) -> bool:
         """True once `steps` steps were added."""
-        return self._filled == self.steps
+        return bool((self._filled == self.steps).all())
+
+    def filled(self, rows: slice = _ALL) -> int:
+        """Return how many steps the environments `rows` have; they must advance together."""
+        return int(self._filled[rows][0])
 
     def clear(self) -> None:
         """Begin the next rollout in the same memory."""
-        self._filled = 0
+        self._filled[:] = 0
         self._cut_off = []
         self._finished = False
 
@@ -86,8 +93,11 @@ class RolloutBuffer:
         terminated: ArrayLike,
         truncated: ArrayLike,
         final_critic_observation: ArrayLike,
+        rows: slice = _ALL,
     ) -> None:
-        """Copy one step of all environments.
+        """Copy one step of the environments `rows`, by default of all; N is their number.
+
+        Groups of environments may advance each at its own pace: the order in which they do changes nothing.
 
         Args:
             observation: (N, O), what the actor saw before the step.
@@ -100,32 +110,34 @@ class RolloutBuffer:
             truncated: (N,) bool.
             final_critic_observation: (N, C), the critic's observation after the step and before any reset. Read only
                 where truncated and not terminated, so the observation after the reset may stand in the other rows.
+            rows: which environments.
 
         Raises:
             RuntimeError: the buffer is full.
             ValueError: a shape does not fit.
         """
-        if self.full:
+        step = self.filled(rows)
+        if step == self.steps:
             raise RuntimeError(f"the buffer already holds {self.steps} steps; call clear() before the next rollout")
-        step = self._filled
-        _store(self.observation[step], observation, "observation")
-        _store(self.critic_observation[step], critic_observation, "critic_observation")
-        _store(self.action[step], action, "action")
-        _store(self.log_probability[step], log_probability, "log_probability")
-        _store(self.action_mean[step], action_mean, "action_mean")
-        _store(self.reward[step], reward, "reward")
-        _store(self.terminated[step], terminated, "terminated")
-        _store(self.truncated[step], truncated, "truncated")
-        cut_off = self.truncated[step] & ~self.terminated[step]
+        _store(self.observation[step, rows], observation, "observation")
+        _store(self.critic_observation[step, rows], critic_observation, "critic_observation")
+        _store(self.action[step, rows], action, "action")
+        _store(self.log_probability[step, rows], log_probability, "log_probability")
+        _store(self.action_mean[step, rows], action_mean, "action_mean")
+        _store(self.reward[step, rows], reward, "reward")
+        _store(self.terminated[step, rows], terminated, "terminated")
+        _store(self.truncated[step, rows], truncated, "truncated")
+        cut_off = self.truncated[step, rows] & ~self.terminated[step, rows]
         if cut_off.any():
             final = np.asarray(final_critic_observation, np.float32)
-            if final.shape != self.critic_observation[step].shape:
+            if final.shape != self.critic_observation[step, rows].shape:
                 raise ValueError(
                     f"final_critic_observation: given shape {final.shape};"
-                    f" expected {self.critic_observation[step].shape}"
+                    f" expected {self.critic_observation[step, rows].shape}"
                 )
-            self._cut_off.append(final[cut_off])
-        self._filled += 1
+            environments = np.arange(self.envs)[rows][cut_off]
+            self._cut_off.append((step, environments, final[cut_off]))
+        self._filled[rows] += 1
 
     def finish(
         self, value_function: ValueFunction, bootstrap_critic_observation: ArrayLike, gamma: float, gae_lambda: float
@@ -142,7 +154,7 @@ class RolloutBuffer:
             RuntimeError: steps are missing.
         """
         if not self.full:
-            raise RuntimeError(f"the buffer holds {self._filled} of {self.steps} steps; fill it before finish()")
+            raise RuntimeError(f"the buffer holds {self._filled.min()} of {self.steps} steps; fill it before finish()")
         samples = self.steps * self.envs
         bootstrap = np.asarray(bootstrap_critic_observation, np.float32)
         if bootstrap.shape != self.critic_observation.shape[1:]:
@@ -151,10 +163,16 @@ class RolloutBuffer:
                 f" expected {self.critic_observation.shape[1:]}"
             )
         seen = self.critic_observation.reshape(samples, -1)
-        values = value_function(torch.from_numpy(np.concatenate([seen, bootstrap, *self._cut_off]))).numpy()
+        # By step and environment, whoever came first: where a row stands in a matrix product may change its last bit.
+        cut_off = sorted(self._cut_off, key=lambda entry: (entry[0], entry[1][0]))
+        inputs = np.concatenate([seen, bootstrap, *(final for _, _, final in cut_off)])
+        values = value_function(torch.from_numpy(inputs)).numpy()
         self.value[...] = values[:samples].reshape(self.steps, self.envs)
         final_value = np.zeros_like(self.value)
-        final_value[self.truncated & ~self.terminated] = values[samples + self.envs :]
+        place = samples + self.envs
+        for step, environments, _ in cut_off:
+            final_value[step, environments] = values[place : place + len(environments)]
+            place += len(environments)
         self.advantage[...], self.value_target[...] = generalised_advantage(
             self.reward,
             self.value,

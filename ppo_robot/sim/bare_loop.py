@@ -26,17 +26,20 @@ class BareLoop:
     """Robots in physics clients of their own, driven through recorded references with the least code possible."""
 
     def __init__(self, robot: RobotSpec, task: TaskSpec, robots: int) -> None:
-        """Load the robots, and record one episode of references under random actions: moving arms cost more."""
+        """Load the robots, and record an episode of references for each, under random actions from random starts.
+
+        A moving arm costs twice one that stands still, and arms that all move alike less than arms that do not: these
+        are the calls of an environment with the arguments of an environment.
+        """
         model = RobotModel(robot)
         self.bodies = [load_robot_body(model, task.simulation) for _ in range(robots)]
         table = joint_table(*self.bodies[0])
         self.indices = [table[name] for name in robot.joint_names]
-        self.start = model.default_position.tolist()
         self.forces = model.effort_limit.tolist()
         self.position_gains = [task.simulation.actuator.position_gain] * model.joints
         self.velocity_gains = [task.simulation.actuator.velocity_gain] * model.joints
         self.contacts = task.simulation.self_collision and bool(robot.self_collision_pairs)
-        self.references = _references(model, task)
+        self.starts, self.references = _episodes(model, task, robots)
 
     def run(self, seconds: float) -> tuple[int, float]:
         """Run whole episodes for at least `seconds`; return the control periods done and the time taken, s."""
@@ -48,12 +51,12 @@ class BareLoop:
     def _episode(self) -> int:
         indices, forces = self.indices, self.forces
         position_gains, velocity_gains = self.position_gains, self.velocity_gains
-        for client, body in self.bodies:
-            for index, position in zip(indices, self.start, strict=True):
+        for (client, body), start in zip(self.bodies, self.starts, strict=True):
+            for index, position in zip(indices, start, strict=True):
                 pybullet.resetJointState(body, index, position, 0.0, physicsClientId=client)
         for period in self.references:
-            for client, body in self.bodies:
-                for target in period:
+            for (client, body), targets in zip(self.bodies, period, strict=True):
+                for target in targets:
                     pybullet.setJointMotorControlArray(
                         body,
                         indices,
@@ -71,15 +74,21 @@ class BareLoop:
         return len(self.references) * len(self.bodies)
 
 
-def _references(model: RobotModel, task: TaskSpec) -> list[list[list[float]]]:
-    """Return the references (T, S, J) rad of one episode under uniform random actions."""
-    actions = ActionPath(task.action, model, task.control_period, 1)
-    servo = PositionServo(task.simulation.actuator, model, task.simulation.physics_period, task.substeps, 1)
-    row = np.arange(1)
-    actions.reset(model.default_position[None], row)
-    servo.reset(model.default_position[None], row)
-    draw = np.random.default_rng(0).uniform(-1.0, 1.0, (task.episode_steps, 1, model.joints))
-    return [servo.advance(actions.apply(action))[:, 0].tolist() for action in draw]
+def _episodes(
+    model: RobotModel, task: TaskSpec, robots: int
+) -> tuple[list[list[float]], list[list[list[list[float]]]]]:
+    """Return start positions (B, J) rad and references (T, B, S, J) rad of one episode of B robots."""
+    generator = np.random.default_rng(0)
+    actions = ActionPath(task.action, model, task.control_period, robots)
+    servo = PositionServo(task.simulation.actuator, model, task.simulation.physics_period, task.substeps, robots)
+    rows = np.arange(robots)
+    spread = generator.uniform(-1.0, 1.0, (robots, model.joints)) * task.start.joint_position_range
+    starts = np.clip(model.default_position + spread, actions.lower, actions.upper)
+    actions.reset(starts, rows)
+    servo.reset(starts, rows)
+    draws = generator.uniform(-1.0, 1.0, (task.episode_steps, robots, model.joints))
+    references = [servo.advance(actions.apply(draw)).transpose(1, 0, 2).tolist() for draw in draws]
+    return starts.tolist(), references
 
 
 def main() -> None:

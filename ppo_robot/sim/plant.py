@@ -40,6 +40,7 @@ class PybulletPlant:
         self.spec = spec
         self.truth = RobotState.zeros(batch, model.joints)
         self.self_collision = np.zeros(batch, dtype=bool)
+        self._states = np.zeros((batch, model.joints, 3))  # position, velocity, effort, as PyBullet gives them
         self._effort_limit = model.effort_limit.tolist()
         self._position_gain = [spec.actuator.position_gain] * model.joints
         self._velocity_gain = [spec.actuator.velocity_gain] * model.joints
@@ -93,6 +94,7 @@ class PybulletPlant:
     def step(self, reference: Array) -> None:
         """Follow the references (S, B, J) rad through S physics steps; update `truth` and `self_collision`."""
         references = reference.transpose(1, 0, 2).tolist()
+        # Read at once what was stepped: a second pass over all clients would find their memory out of the cache.
         for row, (client, body) in enumerate(zip(self._clients, self._bodies, strict=True)):
             for target in references[row]:
                 # Motors are sent before every step: Bullet would otherwise aim at the last reference for all of them.
@@ -107,7 +109,8 @@ class PybulletPlant:
                     physicsClientId=client,
                 )
                 pybullet.stepSimulation(physicsClientId=client)
-        self._observe(reference.shape[0])
+            self._observe(row, client, body)
+        self._publish(reference.shape[0])
 
     def step_effort(self, effort: Array) -> None:
         """Apply the efforts (S, B, J) N·m, within the limits, through S physics steps; nothing else holds them."""
@@ -127,20 +130,22 @@ class PybulletPlant:
                     body, self._indices, pybullet.TORQUE_CONTROL, forces=torque, physicsClientId=client
                 )
                 pybullet.stepSimulation(physicsClientId=client)
-        self._observe(effort.shape[0])
+            self._observe(row, client, body)
+        self._publish(effort.shape[0])
         self.truth.joint_effort[:] = efforts[-1]
 
-    def _observe(self, steps: int) -> None:
-        """Update `truth` and `self_collision` after physics steps."""
-        states = np.empty((len(self._clients), len(self._indices), 3))
-        for row, (client, body) in enumerate(zip(self._clients, self._bodies, strict=True)):
-            joints = pybullet.getJointStates(body, self._indices, physicsClientId=client)
-            states[row] = [(state[0], state[1], state[3]) for state in joints]
-            if self._check_collision:
-                self.self_collision[row] = _touches_itself(client, body)
-        self.truth.joint_position[:] = states[:, :, 0]
-        self.truth.joint_velocity[:] = states[:, :, 1]
-        self.truth.joint_effort[:] = states[:, :, 2]
+    def _observe(self, row: int, client: int, body: int) -> None:
+        """Read the joints and contacts of one robot."""
+        joints = pybullet.getJointStates(body, self._indices, physicsClientId=client)
+        self._states[row] = [(state[0], state[1], state[3]) for state in joints]
+        if self._check_collision:
+            self.self_collision[row] = _touches_itself(client, body)
+
+    def _publish(self, steps: int) -> None:
+        """Update `truth` after physics steps."""
+        self.truth.joint_position[:] = self._states[:, :, 0]
+        self.truth.joint_velocity[:] = self._states[:, :, 1]
+        self.truth.joint_effort[:] = self._states[:, :, 2]
         self.truth.stamp += self.spec.physics_period * steps
 
 

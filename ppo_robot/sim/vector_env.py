@@ -22,6 +22,7 @@ from ppo_robot import errors
 from ppo_robot.errors import BadInputError, PpoRobotError, RunFailedError
 from ppo_robot.mdp.goals import check_goal
 from ppo_robot.sim.batch_env import BatchEnv
+from ppo_robot.sim.lanes import LaneBook, lane_rows, worker_rows
 from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.protocol import SNAPSHOT_ARRAYS, STEP, shared_layout
 from ppo_robot.sim.shared import SharedArrays
@@ -77,14 +78,16 @@ class WorkerVectorEnv(VectorEnv):
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (probe.action_size,), np.float32)
         self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
-        shares = np.array_split(np.arange(num_envs), num_workers)
+        self.lanes = lane_rows(num_envs)
+        shares = worker_rows(num_envs, num_workers)
+        self._book = LaneBook([lanes for _, lanes in shares])
         try:
-            for share in shares:
+            for share, _ in shares:
                 settings = {
                     "robot": plain(robot),
                     "task": plain(task),
-                    "first": int(share[0]),
-                    "count": len(share),
+                    "first": share.start,
+                    "count": share.stop - share.start,
                     "seed": seed,
                     "plant": plant,
                     "layout": layout,
@@ -95,6 +98,30 @@ class WorkerVectorEnv(VectorEnv):
         except BaseException:
             self.close()
             raise
+
+    def send(self, lane: int, actions: NDArray[np.floating]) -> None:
+        """Let the environments of a lane advance under actions (n, A); `wait_any` says when they have.
+
+        Until then their shared arrays are the workers'. A worker that serves both lanes starts when both have sent.
+        """
+        self.shared["action"][self.lanes[lane]] = actions
+        for worker in self._book.send(lane):
+            self._workers[worker].send(STEP)
+
+    def wait_any(self) -> int:
+        """Wait until some lane that was sent has advanced, and return it.
+
+        Raises:
+            RunFailedError: if a worker died or a number was not finite.
+        """
+        while (lane := self._book.take()) is None:
+            working: dict[object, int] = {self._workers[index].connection: index for index in self._book.working}
+            if not working:
+                raise RuntimeError("wait_any: no lane is under way; send one first")
+            for ready in multiprocessing.connection.wait([self._workers[i].connection for i in working.values()]):
+                self._workers[working[ready]].receive()
+                self._book.answer(working[ready])
+        return lane
 
     @property
     def observation_size(self) -> int:

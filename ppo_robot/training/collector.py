@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +21,10 @@ HISTOGRAM_EDGES = np.linspace(-1.0, 1.0, 21)
 
 @dataclass
 class RolloutFigures:
-    """What one rollout showed: ended episodes, rewards, actions, and where the time went (s)."""
+    """What one rollout showed: ended episodes, rewards, actions, and where the time went (s).
+
+    `simulation_seconds` is what the learner waited for the simulation; the rest of the rollout is inference.
+    """
 
     episodes: NDArray[np.float64]
     reward_variance: float
@@ -31,12 +35,17 @@ class RolloutFigures:
 
 @dataclass
 class Collector:
-    """Steps the environments under the current policy; owns the buffer and the newest observation."""
+    """Steps the environments under the current policy; owns the buffer and the newest observation.
+
+    The environments are two lanes that advance each at its own pace: while one is simulated, the policy acts on the
+    other, and neither waits for the other's workers. Each lane draws its actions from a generator of its own, so the
+    order in which they get ready changes no bit.
+    """
 
     env: WorkerVectorEnv
     actor_critic: ActorCritic
     spec: TrainingSpec
-    generator: torch.Generator
+    generators: Sequence[torch.Generator]
     observation: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,30 +61,46 @@ class Collector:
         """Fill the buffer with one rollout and compute its advantages."""
         buffer, env = self.buffer, self.env
         buffer.clear()
-        ended: list[NDArray[np.float64]] = []
-        simulation = inference = 0.0
-        mark = time.perf_counter()
+        ended: dict[tuple[int, int], NDArray[np.float64]] = {}
+        began = time.perf_counter()
+        waiting = 0.0
+        acted = [self._act(lane) for lane in range(len(env.lanes))]
         while not buffer.full:
-            before = self.observation
-            action, log_probability, mean = self.actor_critic.act(torch.from_numpy(before), self.generator)
-            now = time.perf_counter()
-            inference += now - mark
-            observation, reward, terminated, truncated, info = env.step(action.numpy())
             mark = time.perf_counter()
-            simulation += mark - now
-            final = info.get("final_obs", observation)
-            buffer.add(before, before, action, log_probability, mean, reward, terminated, truncated, final)
-            if info:
-                ended.append(info["episode"][info["_episode"]])
-            self.observation = observation.copy()
+            lane = env.wait_any()
+            waiting += time.perf_counter() - mark
+            summaries = self._store(lane, acted[lane])
+            if len(summaries):
+                ended[buffer.filled(env.lanes[lane]), lane] = summaries
+            if buffer.filled(env.lanes[lane]) < self.spec.rollout_steps:
+                acted[lane] = self._act(lane)
         ppo = self.spec.ppo
         buffer.finish(self.actor_critic.value, self.observation, ppo.gamma, ppo.gae_lambda)
-        inference += time.perf_counter() - mark
         counts, _ = np.histogram(np.clip(buffer.action, -1.0, 1.0), HISTOGRAM_EDGES)
+        episodes = [ended[key] for key in sorted(ended)]
         return RolloutFigures(
-            episodes=np.concatenate(ended) if ended else np.empty((0, len(env.metric_names))),
+            episodes=np.concatenate(episodes) if episodes else np.empty((0, len(env.metric_names))),
             reward_variance=float(buffer.reward.var()),
             action_histogram=counts.tolist(),
-            simulation_seconds=simulation,
-            inference_seconds=inference,
+            simulation_seconds=waiting,
+            inference_seconds=time.perf_counter() - began - waiting,
         )
+
+    def _act(self, lane: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Draw actions for a lane and send them; return action, log-probability and mean."""
+        seen = torch.from_numpy(self.observation[self.env.lanes[lane]])
+        drawn = self.actor_critic.act(seen, self.generators[lane])
+        self.env.send(lane, drawn[0].numpy())
+        return drawn
+
+    def _store(self, lane: int, acted: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> NDArray[np.float64]:
+        """Put what a lane's step gave into the buffer; return the summaries of the episodes that ended (k, metrics)."""
+        rows = self.env.lanes[lane]
+        shared = {name: array[rows] for name, array in self.env.shared.arrays.items()}
+        before = self.observation[rows]
+        action, log_probability, mean = acted
+        terminated, truncated = shared["terminated"], shared["truncated"]
+        outcome = (shared["reward"], terminated, truncated, shared["final_observation"])
+        self.buffer.add(before, before, action, log_probability, mean, *outcome, rows=rows)
+        before[:] = shared["observation"]
+        return shared["episode"][terminated | truncated]

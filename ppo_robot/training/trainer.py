@@ -29,6 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 
+EVALUATION_ENVIRONMENTS = 32
+"""Environments that judge a run while it trains: enough to keep the workers busy, each costs some 30 MB."""
+
 
 class Outcome(Enum):
     """How a run ended."""
@@ -68,8 +71,8 @@ class Trainer:
         """Start the workers and build the networks; the seed alone decides what they are."""
         experiment, spec = self.experiment, self.experiment.training
         torch.set_num_threads(spec.learner_threads)
-        seeds = np.random.SeedSequence(experiment.seed).generate_state(3)
-        self._act_generator, self._shuffle_generator, initial = (
+        seeds = np.random.SeedSequence(experiment.seed).generate_state(4)
+        *self._act_generators, self._shuffle_generator, initial = (
             torch.Generator().manual_seed(int(seed)) for seed in seeds
         )
         self._evaluation_env: WorkerVectorEnv | None = None
@@ -82,7 +85,7 @@ class Trainer:
         size = self.env.observation_size
         self.actor_critic = ActorCritic(size, size, self.env.action_size, spec.network, initial)
         self.learner = Learner(self.actor_critic, spec.ppo)
-        self.collector = Collector(self.env, self.actor_critic, spec, self._act_generator)
+        self.collector = Collector(self.env, self.actor_critic, spec, self._act_generators)
 
     def run(self) -> Outcome:
         """Train to the end and return how it ended.
@@ -136,7 +139,8 @@ class Trainer:
             self.learner.load_state_dict(
                 {name: torch.from_numpy(array) for name, array in _below("learner.", arrays).items()}
             )
-            self._act_generator.set_state(torch.from_numpy(arrays["random.act"]))
+            for lane, generator in enumerate(self._act_generators):
+                generator.set_state(torch.from_numpy(arrays[f"random.act{lane}"]))
             self._shuffle_generator.set_state(torch.from_numpy(arrays["random.shuffle"]))
             self.collector.observation = self.env.restore(_below("env.", arrays)).copy()
             self.counters = Counters(**checkpoint.counters)
@@ -207,8 +211,9 @@ class Trainer:
         """Run episodes in environments of their own, so that those of training go on as if nothing had happened."""
         experiment, spec = self.experiment, self.experiment.training
         if self._evaluation_env is None:
+            robots = min(spec.num_envs, EVALUATION_ENVIRONMENTS)
             self._evaluation_env = WorkerVectorEnv(
-                experiment.robot, experiment.task, spec.num_envs, spec.num_workers, experiment.seed
+                experiment.robot, experiment.task, robots, min(spec.num_workers, robots), experiment.seed
             )
         seed = experiment.seed + episodes
         return evaluate(self._evaluation_env, self._act, episodes, seed).summary()
@@ -225,7 +230,8 @@ class Trainer:
         """Everything that decides what comes next."""
         arrays = {f"learner.{name}": tensor.numpy() for name, tensor in self.learner.state_dict().items()}
         arrays |= {f"env.{name}": array for name, array in self.env.snapshot().items()}
-        arrays["random.act"] = self._act_generator.get_state().numpy()
+        for lane, generator in enumerate(self._act_generators):
+            arrays[f"random.act{lane}"] = generator.get_state().numpy()
         arrays["random.shuffle"] = self._shuffle_generator.get_state().numpy()
         return arrays
 
