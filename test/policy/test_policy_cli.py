@@ -35,7 +35,8 @@ def test_inspect_against_another_robot(bundle_path: Path, capsys: pytest.Capture
 @pytest.fixture
 def a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, experiment: Experiment, make_actor: Any) -> Path:
     """A run directory whose best policy is an untrained actor."""
-    monkeypatch.setattr(training_run, "load_policy", lambda directory: (make_actor(), experiment, {"steps": 7}))
+    origin = {"steps": 7, "command": "ppo-robot train reach --seed 3"}
+    monkeypatch.setattr(training_run, "load_policy", lambda directory: (make_actor(), experiment, origin))
     (tmp_path / "run").mkdir()
     return tmp_path / "run"
 
@@ -45,6 +46,7 @@ def test_export_writes_beside_the_run(a_run: Path, capsys: pytest.CaptureFixture
     bundle = load_bundle(a_run / "bundle")
     assert bundle.id[:12] in capsys.readouterr().out
     assert bundle.train["steps"] == 7 and bundle.evaluation == {"gates": []}
+    assert "ppo-robot train reach --seed 3" in (a_run / "bundle" / "MODEL_CARD.md").read_text()
 
 
 def test_export_takes_the_figures_of_evaluate(a_run: Path, tmp_path: Path) -> None:
