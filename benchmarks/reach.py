@@ -60,7 +60,7 @@ def main() -> None:
         "its **bundle** (ONNX, deterministic action) on starts and goals that it was not trained on.",
         "",
         "```",
-        "ppo-robot train reach --robot ROBOT --seed SEED      # one row",
+        "ppo-robot train reach --robot arm6 --seed 0          # one row",
         "python benchmarks/reach.py                           # the page",
         "```",
         "",
