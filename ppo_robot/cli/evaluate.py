@@ -35,7 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--over",
         choices=["ros2"],
-        help="through the ROS 2 nodes, in real time; starts them where none run (default: the simulation alone)",
+        help="through the ROS 2 nodes; starts them where none run (default: the simulation alone)",
+    )
+    parser.add_argument(
+        "--time",
+        choices=["real", "simulated"],
+        default="real",
+        help="with --over ros2: as a robot would, or at the pace of the nodes on a loaded machine (default: real)",
     )
     parser.add_argument("--goal", type=float, nargs=3, metavar=("X", "Y", "Z"), help="one goal for all, m, base frame")
     parser.add_argument("--workers", type=int, default=2, help="processes; no figure depends on it (default: 2)")
@@ -61,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             evaluation = _over_ros(args, bundle, advance)
     figures = evaluation.summary() | {"seed": args.seed, "plant": args.plant, "action": args.action, "over": args.over}
+    if args.over is not None:
+        figures["time"] = args.time
     figures |= {"bundle": str(args.bundle), "bundle_id": bundle.id}
     print_result({"evaluation": figures, "seed": args.seed})
     write_figures(args.json, figures)
@@ -72,9 +80,8 @@ def _over_ros(args: argparse.Namespace, bundle: Bundle, advance: Callable[[int],
     from ppo_robot.nodes.over_ros import COLUMNS, evaluate_over_ros
     from ppo_robot.training.evaluation import Evaluation
 
-    rows = evaluate_over_ros(
-        bundle, args.bundle, args.episodes, args.seed, args.plant, args.action, args.goal, advance
-    )
+    chosen = (args.episodes, args.seed, args.plant, args.action, args.goal, advance, args.time == "real")
+    rows = evaluate_over_ros(bundle, args.bundle, *chosen)
     return Evaluation(COLUMNS, rows)
 
 

@@ -38,11 +38,12 @@ def evaluate_over_ros(
     action: str,
     goal: Sequence[float] | None = None,
     on_progress: Callable[[int], None] | None = None,
+    real_time: bool = True,
 ) -> Array:
     """Return the summaries (E, 3) of E episodes, columns as COLUMNS, by the simulated robot's own truth.
 
     Where a policy node and a simulated robot run in this ROS domain already, they are used as they are; otherwise
-    `ppo-robot up deploy` runs while this does.
+    `ppo-robot up deploy` runs while this does: in real time, or in simulated time that waits for the nodes.
 
     Raises:
         RunFailedError: if the system does not come up, or stops answering.
@@ -59,7 +60,7 @@ def evaluate_over_ros(
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = EvaluationNode(bundle.robot, bundle.task)
     try:
-        with _system(node, path, seed, plant, action):
+        with _system(node, path, seed, plant, action, real_time):
             rows = []
             for episode in range(episodes):
                 drawn = draw(bundle.robot.workspace, np.arange(1), uniform)[0]
@@ -74,12 +75,15 @@ def evaluate_over_ros(
 
 
 @contextlib.contextmanager
-def _system(node: EvaluationNode, path: Path, seed: int, plant: str, action: str) -> Iterator[None]:
+def _system(
+    node: EvaluationNode, path: Path, seed: int, plant: str, action: str, real_time: bool
+) -> Iterator[None]:
     if node.running(LOOK_AROUND):
         yield
         return
     chosen = "sim" if plant == "pybullet" else plant
     arguments = [f"plant:={chosen}", f"bundle:={path.resolve()}", f"action:={action}", f"seed:={seed}"]
+    arguments += [] if real_time else ["real_time:=false"]
     command = [sys.executable, "-m", "ppo_robot.cli", "up", "deploy", *arguments]
     with tempfile.TemporaryFile("w+") as log:  # not a pipe: nobody reads it while episodes run
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module

@@ -81,6 +81,12 @@ class ProcessSpec:
 BUNDLE = Argument("bundle", "config/policies/reach", "directory of the policy bundle", in_share=True)
 CONFIG = Argument("config", "sim", "topics, controller and timing: a file of config/deploy, or the path of a YAML file")
 SEED = Argument("seed", "0", "of every random draw")
+REAL_TIME = Argument(
+    "real_time",
+    "true",
+    "false: simulated time on /clock, as fast as the nodes answer; what comes out does not depend on the machine's load",
+    ("true", "false"),
+)
 STATE_RATE = Argument("state_rate", "", "Hz of the simulated robot's /joint_states; empty: as the config says")
 
 ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
@@ -94,6 +100,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         BUNDLE,
         CONFIG,
         Argument("plant", "pybullet", "which engine simulates the robot", ("pybullet", "mujoco")),
+        REAL_TIME,
         STATE_RATE,
         SEED,
     ),
@@ -114,6 +121,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             ("", "deterministic", "stochastic"),
         ),
         Argument("goal", "", "fixed goal 'x y z' in m in the base frame; empty: wait for goal_pose"),
+        REAL_TIME,
         STATE_RATE,
         SEED,
     ),
@@ -182,7 +190,9 @@ def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
         policy["action"] = values["action"]
     if values["goal"]:
         policy["goal"] = parse_goal(values["goal"])
-    relay = {"bundle": values["bundle"], "deployment": values["config"], "simulated": True}
+    relay: dict[str, Any] = {"bundle": values["bundle"], "deployment": values["config"], "simulated": True}
+    if values["real_time"] == "false":
+        policy["use_sim_time"] = relay["use_sim_time"] = True
     states = _remappings({"/joint_states": deployment.joint_state_topic})
     goals = _remappings({"goal_pose": deployment.goal_topic})
     processes = [
@@ -201,6 +211,7 @@ def _sim_robot(name: str, values: dict[str, str], deployment: DeploymentSpec, pl
     parameters = {
         "bundle": values["bundle"],
         "plant": plant,
+        "real_time": values["real_time"] == "true",
         "state_rate": deployment.sim_robot.state_rate,
         "seed": _number(name, values, "seed", int),
         "controller_name": controller.name,

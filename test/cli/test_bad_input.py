@@ -81,7 +81,7 @@ TRAIN = ("train", "reach", "--out", "new")
         ("training.ppo.clip_range=1.5", ("ppo.clip_range: given 1.5", "> 0 and < 1")),
         ("training.num_envs=0", ("num_envs: given 0", ">= 1")),
         ("training.ppo.learning_rate=.nan", ("learning_rate: given nan", "finite")),
-        ("training.num_workers=65", ("num_workers: given 65", "at most num_envs (64)")),
+        ("training.num_workers=200", ("num_workers: given 200", "at most num_envs (128)")),
         ("training.ppo.minibatch_size=1e9", ("minibatch_size: given 1000000000", "at most")),
         ("task.success.hold=3", ("success.hold: given 3.0", "at most episode_length (2.0)")),
         ("task.simulation.physics_period=0.003", ("simulation.physics_period: given 0.003", "whole fraction")),
