@@ -15,23 +15,31 @@ Array = NDArray[np.float64]
 class Sensors:
     """Turns the true state of B robots into the measured one; holds the delay line.
 
-    The delay need not be a multiple of the control period: between two samples the truth is interpolated.
+    The delay need not be a multiple of the control period: between two samples the truth is interpolated. With
+    `delay_spread` each episode draws its own: how old a state is when a policy acts on it depends on how the clocks of
+    robot and policy happen to lie, and a policy that has seen one age only does not hold still at another.
     """
 
     def __init__(self, spec: SensorsSpec, control_period: float, batch: int, joints: int) -> None:
         """Prepare `batch` robots; call `reset` before the first `measure`."""
         self._spec = spec
         self._joints = joints
-        periods = spec.delay / control_period
-        self._whole = int(np.floor(periods + 1e-9))
-        self._fraction = max(0.0, periods - self._whole)
-        self._line = np.zeros((self._whole + 2, batch, 2 * joints))
+        self._period = control_period
+        longest = int(np.floor((spec.delay + spec.delay_spread) / control_period + 1e-9))
+        self._line = np.zeros((longest + 2, batch, 2 * joints))
+        self._delay = np.full(batch, spec.delay)
+        self._whole = np.zeros(batch, dtype=np.intp)
+        self._fraction = np.zeros((batch, 1))
+        self._set_delay(np.arange(batch))
         self.measured = RobotState.zeros(batch, joints)
 
     def reset(self, truth: RobotState, rows: NDArray[np.intp], streams: EnvironmentStreams) -> None:
         """Begin an episode in `rows` (k,): the delay line holds the true state of now."""
         self._line[:, rows, : self._joints] = truth.joint_position[rows]
         self._line[:, rows, self._joints :] = truth.joint_velocity[rows]
+        if self._spec.delay_spread:
+            self._delay[rows] = self._spec.delay + self._spec.delay_spread * streams.uniform(rows, 1)[:, 0]
+            self._set_delay(rows)
         self._report(truth, rows, streams)
 
     def measure(self, truth: RobotState, streams: EnvironmentStreams) -> None:
@@ -42,8 +50,9 @@ class Sensors:
         self._report(truth, np.arange(truth.batch), streams)
 
     def _report(self, truth: RobotState, rows: NDArray[np.intp], streams: EnvironmentStreams) -> None:
-        newer, older = self._line[self._whole, rows], self._line[self._whole + 1, rows]
-        late = newer + self._fraction * (older - newer) if self._fraction else newer
+        whole = self._whole[rows]
+        newer, older = self._line[whole, rows], self._line[whole + 1, rows]
+        late = newer + self._fraction[rows] * (older - newer)
         noise = None
         if self._spec.joint_position.noise or self._spec.joint_velocity.noise:
             noise = streams.normal(rows, 2 * self._joints)
@@ -56,8 +65,14 @@ class Sensors:
             late[:, joints:], self._spec.joint_velocity, None if noise is None else noise[:, joints:]
         )
         measured.joint_effort[rows] = truth.joint_effort[rows]
-        measured.stamp[rows] = truth.stamp[rows] - self._spec.delay
-        measured.age[rows] = self._spec.delay
+        measured.stamp[rows] = truth.stamp[rows] - self._delay[rows]
+        measured.age[rows] = self._delay[rows]
+
+    def _set_delay(self, rows: NDArray[np.intp]) -> None:
+        """Split the delays of rows into whole control periods and the fraction of one."""
+        periods = self._delay[rows] / self._period
+        self._whole[rows] = np.floor(periods + 1e-9)
+        self._fraction[rows, 0] = np.maximum(0.0, periods - self._whole[rows])
 
 
 def _distort(value: Array, spec: SensorSpec, noise: Array | None) -> Array:

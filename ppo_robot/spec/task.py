@@ -74,7 +74,10 @@ class SensorsSpec:
 
     joint_position: SensorSpec = field(default_factory=SensorSpec)
     joint_velocity: SensorSpec = field(default_factory=SensorSpec)
-    delay: float = setting(0.0, low=0.0, high=0.5, doc="s from the joint to the policy")
+    delay: float = setting(0.0, low=0.0, high=0.5, doc="s from the joint to the policy, at least")
+    delay_spread: float = setting(
+        0.0, low=0.0, high=0.5, doc="s; each episode adds a delay drawn uniformly up to this"
+    )
 
 
 @dataclass(frozen=True)

@@ -109,3 +109,21 @@ def test_a_reset_fills_the_delay_line_of_its_rows_only() -> None:
     sensors.measure(truth_at(10, 2), streams)
     assert sensors.measured.joint_position[1].tolist() == [19.0, 28.0, 37.0]
     assert sensors.measured.joint_position[0] == pytest.approx(np.arange(1, 4) * 2.5)
+
+
+def test_each_episode_draws_its_own_delay_within_the_spread() -> None:
+    batch = 400
+    sensors, streams = begin(SensorsSpec(delay=0.01, delay_spread=0.03), batch)
+    first = sensors.measured.age.copy()
+    assert first.min() >= 0.01
+    assert first.max() <= 0.04
+    assert first.mean() == pytest.approx(0.025, abs=4 * 0.03 / (12 * batch) ** 0.5)
+    for step in range(1, 8):
+        sensors.measure(truth_at(step, batch), streams)
+    late = (7 - first / PERIOD)[:, None] * np.arange(1, 4) + 10.0 * np.arange(batch)[:, None]
+    assert np.array_equal(sensors.measured.age, first)  # one for the whole episode
+    assert sensors.measured.joint_position == pytest.approx(late, abs=1e-9)
+    assert sensors.measured.stamp == pytest.approx(7 * PERIOD - first)
+    sensors.reset(truth_at(7, batch), np.arange(200), streams)
+    assert (sensors.measured.age[:200] != first[:200]).all()
+    assert np.array_equal(sensors.measured.age[200:], first[200:])
