@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_ORIGIN = np.zeros((1, 3))
+_UPRIGHT = np.array([[0.0, 0.0, 0.0, 1.0]])
+for _shared in (_ORIGIN, _UPRIGHT):
+    _shared.flags.writeable = False
+
 
 @dataclass
 class RobotState:
@@ -51,6 +56,21 @@ class RobotState:
             base_angular_velocity=np.zeros((batch, 3)),
             stamp=np.zeros(batch),
             age=np.zeros(batch),
+        )
+
+    @classmethod
+    def of_joints(cls, position: Array, velocity: Array, effort: Array, stamp: float, age: float) -> RobotState:
+        """Return the state of one robot whose base stands still, around joint arrays (J,) that are not copied."""
+        return cls(
+            joint_position=position[None],
+            joint_velocity=velocity[None],
+            joint_effort=effort[None],
+            base_position=_ORIGIN,
+            base_orientation=_UPRIGHT,
+            base_linear_velocity=_ORIGIN,
+            base_angular_velocity=_ORIGIN,
+            stamp=np.array([stamp]),
+            age=np.array([age]),
         )
 
     @property

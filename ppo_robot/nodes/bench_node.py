@@ -19,18 +19,20 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
-from ppo_robot.nodes.ros_support import COMMANDS, SENSORS
+from ppo_robot.nodes.policy_messages import read_telemetry
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, TELEMETRY
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import Bundle
 
 START_TIMEOUT = 60.0
 SETTLE_TICKS = 50
 """First ticks that are not counted: imports, caches and discovery end in them."""
+
+MEASURED = ("inference_s", "tick_s", "period_cpu_s")
 
 
 class StateSource(Node):
@@ -44,8 +46,7 @@ class StateSource(Node):
         self._names = list(bundle.robot.joint_names)
         self._position = [joint.default_position for joint in bundle.robot.joints]
         self._publisher = self.create_publisher(JointState, "/joint_states", SENSORS)
-        listening = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self.create_subscription(Float64MultiArray, "policy/telemetry", self._on_telemetry, listening)
+        self.create_subscription(Float64MultiArray, "policy/telemetry", self._on_telemetry, TELEMETRY)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, COMMANDS)
         self.loop = DeadlineLoop(bundle.task.control_period, self._publish)
         self.loop.start()
@@ -56,12 +57,10 @@ class StateSource(Node):
         self._publisher.publish(message)
 
     def _on_telemetry(self, message: Float64MultiArray) -> None:
-        named, place = {}, 0
-        for dimension in message.layout.dim:
-            if dimension.size == 1:
-                named[dimension.label] = float(message.data[place])
-            place += dimension.size
-        self.samples.append(named)
+        columns = read_telemetry(message)
+        self.samples += [
+            {name: float(columns[name][row]) for name in MEASURED} for row in range(len(columns["sequence"]))
+        ]
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -123,7 +122,8 @@ def bench_node(bundle: Bundle, path: Path, seconds: float) -> dict[str, Any]:
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:
     values = np.array(seconds) * 1e6
-    return {"p50": float(np.percentile(values, 50)), "p99": float(np.percentile(values, 99))}
+    p50, p99 = np.percentile(values, [50, 99])
+    return {"p50": float(p50), "p99": float(p99), "mean": float(values.mean())}
 
 
 @contextlib.contextmanager

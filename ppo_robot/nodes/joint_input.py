@@ -72,18 +72,12 @@ class JointInput:
         return refusal
 
     def state(self, now: float) -> RobotState | None:
-        """Return the newest state (a batch of one), or None if it is older than the timeout or there is none."""
+        """Return the newest state (a batch of one, read only), or None if there is none or it is past the timeout."""
         newest = self._newest
         if newest is None or now - newest[4] > self.state_timeout:
             return None
         position, velocity, effort, stamp, received = newest
-        state = RobotState.zeros(1, len(self.joint_names))
-        state.joint_position[0] = position
-        state.joint_velocity[0] = velocity
-        state.joint_effort[0] = effort
-        state.stamp[0] = stamp
-        state.age[0] = now - received
-        return state
+        return RobotState.of_joints(position, velocity, effort, stamp, now - received)
 
     def forget(self) -> None:
         """Drop the newest state; the next good message counts whatever its stamp."""

@@ -21,8 +21,8 @@ from ppo_robot.errors import BadInputError
 from ppo_robot.nodes.joint_input import JointMessage
 from ppo_robot.nodes.lifecycle import SafeLifecycleNode
 from ppo_robot.nodes.policy_core import PolicyCore
-from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryMessage
-from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, declare_spec, run_node, seconds
+from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryBatch
+from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, TELEMETRY, declare_spec, run_node, seconds
 from ppo_robot.nodes.timing import DeadlineLoop, MonotonicClock, SteppedClock
 from ppo_robot.policy.bundle import Bundle, load_bundle
 from ppo_robot.spec.deployment import PolicyNodeSpec
@@ -31,6 +31,8 @@ from ppo_robot.spec.robot import hash_description
 DIAGNOSTICS_PERIOD = 1.0
 AUTOSTART_PERIOD = 0.5
 LOG_PERIOD = 2.0
+TELEMETRY_PERIOD = 0.1
+"""s between two messages of telemetry, each of which holds every tick since the one before."""
 
 
 class PolicyNode(SafeLifecycleNode):
@@ -50,15 +52,15 @@ class PolicyNode(SafeLifecycleNode):
         fixed = ParameterDescriptor(description="x, y, z in m in the base frame; empty: wait for goal_pose")
         self._fixed_goal = list(self.declare_parameter("goal", [0.0], fixed).value)
         self._spec = declare_spec(self, PolicyNodeSpec(), "policy node")
-        simulated = self.get_parameter("use_sim_time").value
-        self._clock_source: MonotonicClock | SteppedClock = SteppedClock() if simulated else MonotonicClock()
+        self._simulated = bool(self.get_parameter("use_sim_time").value)
+        self._clock_source: MonotonicClock | SteppedClock = SteppedClock() if self._simulated else MonotonicClock()
         self.create_subscription(String, "/robot_description", self._on_description, LATCHED)
         self.create_subscription(JointState, "/joint_states", self._on_joint_states, SENSORS)
         self.create_subscription(PoseStamped, "goal_pose", self._on_goal, COMMANDS)
-        if simulated:  # last: an executor serves in this order, and a tick must see the state that came before its time
+        if self._simulated:  # last: an executor serves in this order, and a tick must see the state before its time
             self.create_subscription(ClockMessage, "/clock", self._on_clock, SENSORS)
         self._action = self.create_publisher(JointTrajectory, "policy/action", COMMANDS)
-        self._telemetry = self.create_publisher(Float64MultiArray, "policy/telemetry", SENSORS)
+        self._telemetry = self.create_publisher(Float64MultiArray, "policy/telemetry", TELEMETRY)
         self._info = self.create_publisher(String, "policy/info", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", COMMANDS)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics)
@@ -76,7 +78,8 @@ class PolicyNode(SafeLifecycleNode):
         bundle = load_bundle(self._bundle_path, robot_description=self._description)
         self.core = PolicyCore(bundle, self._spec, self._clock_source.now)
         sizes = (len(bundle.robot.joints), bundle.runtime.action_size, bundle.runtime.observation_size)
-        self._messages = (ActionMessage(self.core.joint_names), TelemetryMessage(*sizes))
+        rows = max(1, round(TELEMETRY_PERIOD / bundle.task.control_period))
+        self._messages = (ActionMessage(self.core.joint_names), TelemetryBatch(*sizes, rows))
         if len(self._fixed_goal) == 3:
             self.core.set_goal(np.array(self._fixed_goal))
         self.get_logger().info(f"bundle {bundle.id[:12]} for {bundle.robot.name}, {self._rate(bundle):g} Hz")
@@ -107,6 +110,8 @@ class PolicyNode(SafeLifecycleNode):
         if self._loop is not None:
             self._loop.stop()
             self._loop = None
+            if not self._messages[1].empty:
+                self._telemetry.publish(self._messages[1].take())
         gc.enable()
         gc.unfreeze()
         if self.core is not None:
@@ -151,11 +156,13 @@ class PolicyNode(SafeLifecycleNode):
         action = core.tick()
         if action is None:
             return
-        action_message, telemetry_message = self._messages
+        action_message, batch = self._messages
         self._action.publish(action_message.fill(action))
         spent = time.process_time()
-        self._telemetry.publish(telemetry_message.fill(action, spent - self._cpu))
+        batch.add(action, spent - self._cpu)
         self._cpu = spent
+        if batch.full:
+            self._telemetry.publish(batch.take())
 
     def _on_loop_error(self, error: Exception) -> None:
         self.get_logger().fatal(f"control loop: {type(error).__name__}: {error}; nothing is published any more")
@@ -171,7 +178,9 @@ class PolicyNode(SafeLifecycleNode):
         taken = JointMessage(
             message.name, message.position, message.velocity, message.effort, seconds(message.header.stamp)
         )
-        refusal = core.accept(taken, self.get_clock().now().nanoseconds * 1e-9)
+        # Where /clock does not rule, the ROS clock is the system's, and asking rclpy for it costs ten times as much.
+        now = self.get_clock().now().nanoseconds * 1e-9 if self._simulated else time.time()
+        refusal = core.accept(taken, now)
         if refusal is not None:
             self._warn(f"/joint_states refused: {refusal.value}: {core.input.detail}")
 

@@ -84,7 +84,7 @@ SEED = Argument("seed", "0", "of every random draw")
 REAL_TIME = Argument(
     "real_time",
     "true",
-    "false: simulated time on /clock, as fast as the nodes answer; what comes out does not depend on the machine's load",
+    "false: simulated time on /clock, as fast as the nodes answer, so that no figure depends on the machine's load",
     ("true", "false"),
 )
 STATE_RATE = Argument("state_rate", "", "Hz of the simulated robot's /joint_states; empty: as the config says")

@@ -25,6 +25,7 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
+from ppo_robot.nodes.policy_messages import read_telemetry  # noqa: E402
 from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, seconds  # noqa: E402
 from ppo_robot.paths import share_directory  # noqa: E402
 from ppo_robot.policy.bundle import Bundle, load_bundle  # noqa: E402
@@ -130,9 +131,11 @@ def test_actions_follow_states_and_carry_their_stamps(robot: Robot, policy: Node
         assert action.joint_names == list(bundle.robot.joint_names)
         assert seconds(action.header.stamp) in robot.sent
         assert np.isfinite(action.points[0].positions).all()
-    labels = {entry.label: entry.size for entry in robot.telemetry[0].layout.dim}
-    assert labels["observation"] == bundle.runtime.observation_size
-    assert sum(labels.values()) == len(robot.telemetry[0].data)
+    first = read_telemetry(robot.telemetry[0])
+    assert first["sequence"].tolist() == list(range(1, 6))  # every tick of a tenth of a second
+    assert first["observation"].shape == (5, bundle.runtime.observation_size)
+    assert first["joint_target"][0].tolist() == list(robot.actions[0].points[0].positions)
+    assert seconds(robot.actions[0].header.stamp) == first["state_stamp"][0]
     assert policy.end() == 0, policy.output
 
 

@@ -46,6 +46,16 @@ def test_a_robot_that_runs_already_is_not_started() -> None:
     assert [process.name for process in system("deploy", {**BUNDLE, "plant": "running"})] == ["policy", "command_relay"]
 
 
+def test_in_simulated_time_every_node_follows_the_clock_of_the_simulated_robot() -> None:
+    found = by_name(system("deploy", {**BUNDLE, "plant": "sim", "real_time": "false"}))
+    assert found["sim_robot"].parameters["real_time"] is False
+    assert found["policy"].parameters["use_sim_time"] is True
+    assert found["command_relay"].parameters["use_sim_time"] is True
+    real = by_name(system("deploy", {**BUNDLE, "plant": "sim"}))
+    assert real["sim_robot"].parameters["real_time"] is True
+    assert not any("use_sim_time" in process.parameters for process in real.values())
+
+
 @pytest.mark.parametrize("given", [{}, {"plant": "hardware"}])
 def test_deploy_on_hardware_is_refused_until_the_safety_node_exists(given: dict[str, str]) -> None:
     with pytest.raises(BadInputError, match="until the safety node exists, deploy runs against the simulated robot"):
