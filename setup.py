@@ -62,7 +62,7 @@ setup(
     ],
     zip_safe=False,
     python_requires=">=3.10",
-    install_requires=["numpy", "pyyaml", "onnxruntime", "pin"],
+    install_requires=["numpy", "pyyaml", "onnxruntime", "pin", "ruckig"],
     extras_require={
         "train": [
             "torch==2.13.0",

@@ -63,7 +63,6 @@ class PolicyNodeSpec:
     state_timeout: float = setting(0.1, above=0.0, high=10.0, doc="s; an older state is not acted upon")
     future_tolerance: float = setting(0.05, low=0.0, high=10.0, doc="s; a stamp further ahead is refused")
     activation_timeout: float = setting(2.0, above=0.0, high=60.0, doc="s to wait for a fresh state")
-    velocity_required: bool = False
 
 
 @dataclass(frozen=True)
