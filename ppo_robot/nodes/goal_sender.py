@@ -17,8 +17,8 @@ from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import JointState
 
 from ppo_robot.errors import RunFailedError
+from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.kinematics import RobotModel
-from ppo_robot.nodes.joint_input import JointInput, JointMessage
 from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, seconds
 from ppo_robot.policy.bundle import Bundle
 

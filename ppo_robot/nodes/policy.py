@@ -18,7 +18,7 @@ from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 from ppo_robot.errors import BadInputError
-from ppo_robot.nodes.joint_input import JointMessage
+from ppo_robot.joint_input import JointMessage
 from ppo_robot.nodes.lifecycle import SafeLifecycleNode
 from ppo_robot.nodes.policy_core import PolicyCore
 from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryBatch
@@ -55,7 +55,8 @@ class PolicyNode(SafeLifecycleNode):
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self._clock_source: MonotonicClock | SteppedClock = SteppedClock() if self._simulated else MonotonicClock()
         self.create_subscription(String, "/robot_description", self._on_description, LATCHED)
-        self.create_subscription(JointState, "/joint_states", self._on_joint_states, SENSORS)
+        states = self.create_subscription(JointState, "/joint_states", self._on_joint_states, SENSORS)
+        self._state_topic = states.topic_name  # as remapped, which count_publishers does not do
         self.create_subscription(PoseStamped, "goal_pose", self._on_goal, COMMANDS)
         if self._simulated:  # last: an executor serves in this order, and a tick must see the state before its time
             self.create_subscription(ClockMessage, "/clock", self._on_clock, SENSORS)
@@ -92,9 +93,9 @@ class PolicyNode(SafeLifecycleNode):
         """
         core = self._require_core()
         self._check_description(core.bundle)
-        publishers = self.count_publishers("/joint_states")
+        publishers = self.count_publishers(self._state_topic)
         if publishers > 1:
-            raise BadInputError(f"/joint_states: {publishers} publishers; expected one, which is trusted")
+            raise BadInputError(f"{self._state_topic}: {publishers} publishers; expected one, which is trusted")
         self._await_state(core)
         core.activate(self._spec.seed)
         self._publish_info(core)
@@ -196,6 +197,7 @@ class PolicyNode(SafeLifecycleNode):
     def _on_goal(self, message: PoseStamped) -> None:
         core = self.core
         if core is None:
+            self._warn("goal_pose ignored: the node is not configured")
             return
         frame = message.header.frame_id.lstrip("/")
         if frame not in ("", core.bundle.robot.base_link):
@@ -244,10 +246,10 @@ class PolicyNode(SafeLifecycleNode):
             counters |= {"ticks": loop.ticks, "missed_ticks": loop.missed, "longest_miss": loop.longest_miss}
             if not self._loop.running:
                 status.level, status.message = DiagnosticStatus.ERROR, "control loop died"
-        publishers = self.count_publishers("/joint_states")
+        publishers = self.count_publishers(self._state_topic)
         if publishers > 1:
             core.counters["second_publisher"] += 1
-            status.level, status.message = DiagnosticStatus.ERROR, f"{publishers} publishers of /joint_states"
+            status.level, status.message = DiagnosticStatus.ERROR, f"{publishers} publishers of {self._state_topic}"
             if self._loop is not None:
                 self.get_logger().error(f"{status.message}: which is the robot? stopping")
                 self.trigger_deactivate()

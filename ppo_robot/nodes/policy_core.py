@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.errors import BadInputError, PpoRobotError
+from ppo_robot.joint_input import JointInput, JointMessage, Refusal
 from ppo_robot.mdp.goals import check_goal
-from ppo_robot.nodes.joint_input import JointInput, JointMessage, Refusal
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.spec.deployment import PolicyNodeSpec
 

@@ -20,8 +20,8 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from ppo_robot.errors import BadInputError
+from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.nodes.commands import Command, CommandAdapter, JointTarget
-from ppo_robot.nodes.joint_input import JointInput, JointMessage
 from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, run_node, seconds
 from ppo_robot.nodes.system import SIMULATED_ONLY
 from ppo_robot.policy.bundle import load_bundle

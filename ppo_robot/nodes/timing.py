@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -133,9 +134,12 @@ class DeadlineLoop:
             self._on_error(error)
 
     def _next(self, deadline: float) -> float:
-        """Return the next deadline that has not passed; those in between are missed."""
+        """Return the next deadline that has not passed; those in between are missed.
+
+        One that is due this very moment has not: a stepped clock may move on by a period before the tick has returned.
+        """
         late = self._clock.now() - deadline
-        missed = max(0, int(late / self.period + 1e-9))
+        missed = max(0, math.ceil(late / self.period - 1e-6) - 1)
         self.counters.missed += missed
         self.counters.longest_miss = max(self.counters.longest_miss, missed)
         return deadline + (missed + 1) * self.period

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ppo_robot.errors import BadInputError
-from ppo_robot.nodes.joint_input import JointMessage
+from ppo_robot.joint_input import JointMessage
 from ppo_robot.nodes.policy_core import PolicyCore
 from ppo_robot.paths import share_directory
 from ppo_robot.policy.bundle import Bundle, load_bundle

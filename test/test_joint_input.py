@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppo_robot.nodes.joint_input import CLOCK_JUMPED, VELOCITY_ESTIMATED, JointInput, JointMessage, Refusal
+from ppo_robot.joint_input import CLOCK_JUMPED, VELOCITY_ESTIMATED, JointInput, JointMessage, Refusal
 
 NAMES = ("shoulder", "elbow", "wrist")
 
