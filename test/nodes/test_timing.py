@@ -55,6 +55,13 @@ def test_a_stall_skips_its_ticks_and_counts_them_instead_of_bursting() -> None:
     assert loop.counters.longest_miss == 3
 
 
+def test_a_tick_that_is_due_when_the_one_before_returns_is_not_missed() -> None:
+    """A simulated robot may move on as soon as the action is out, while the tick that sent it still returns."""
+    loop, clock = run([0.02, 0.02, 0.04, 0.0])
+    assert clock.deadlines == pytest.approx([100.0, 100.02, 100.04, 100.08])
+    assert loop.counters.missed == 1
+
+
 def test_an_exception_ends_the_loop_and_is_handed_on() -> None:
     errors: list[Exception] = []
     done = threading.Event()

@@ -1,0 +1,68 @@
+"""Watches what must not last: a robot that does not follow, is too fast, or pushes against something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppo_robot.safety.limits import SafetyLimits
+from ppo_robot.safety.reasons import Cause
+from ppo_robot.spec.safety import SafetySpec
+from ppo_robot.state import RobotState
+
+Array = NDArray[np.float64]
+
+
+class Lasting:
+    """Says when a condition has lasted longer than a time; one new observation at a time may end it."""
+
+    def __init__(self, allowed: float) -> None:
+        """Allow the condition for `allowed` s."""
+        self.allowed = allowed
+        self._since: float | None = None
+
+    def holds(self, condition: bool, now: float) -> bool:
+        """Take the condition of `now` in s; return whether it has lasted too long."""
+        if not condition:
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = now
+        return now - self._since >= self.allowed
+
+
+class BodyWatch:
+    """Holds the measured state against the setpoint and the limits."""
+
+    def __init__(self, limits: SafetyLimits, spec: SafetySpec) -> None:
+        """Watch for these limits."""
+        self._velocity = spec.overspeed * np.array(limits.velocity)
+        self._effort = np.array(limits.effort)
+        self._spec = spec
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        spec = self._spec
+        self._tracking = Lasting(spec.tracking_time)
+        self._overspeed = Lasting(spec.overspeed_time)
+        self._pushing = Lasting(spec.effort_time)
+
+    def check(self, state: RobotState, setpoint: Sequence[float], now: float) -> tuple[Cause | None, str]:
+        """Return why the robot must be stopped, or None, and the number of the joint that is furthest off."""
+        error = np.abs(state.joint_position[0] - setpoint)
+        if self._tracking.holds(bool((error > self._spec.tracking_error).any()), now):
+            return Cause.TRACKING, f"joint {int(error.argmax())} is {error.max():.3f} off"
+        speed = np.abs(state.joint_velocity[0]) / self._velocity
+        if self._overspeed.holds(bool((speed > 1.0).any()), now):
+            return Cause.OVERSPEED, f"joint {int(speed.argmax())} at {speed.max():.2f} of what is tolerated"
+        if self._pushing.holds(bool(self.at_effort_limit(state).any()), now):
+            return Cause.EFFORT, f"joint {int((np.abs(state.joint_effort[0]) / self._effort).argmax())}"
+        return None, ""
+
+    def at_effort_limit(self, state: RobotState) -> NDArray[np.bool_]:
+        """Return of each joint whether its motor gives all that it may."""
+        at: NDArray[np.bool_] = np.abs(state.joint_effort[0]) >= self._effort
+        return at

@@ -1,0 +1,341 @@
+"""Tests for ppo_robot.safety.envelope: states, watchdogs, latched stops, with clocks that the test turns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from ppo_robot.joint_input import JointMessage
+from ppo_robot.safety.actions import Action
+from ppo_robot.safety.envelope import Envelope, Verdict
+from ppo_robot.safety.limits import SafetyLimits
+from ppo_robot.safety.reasons import Cause, Limit, Refusal, State
+from ppo_robot.safety.stepper import Setpoint
+from ppo_robot.safety.witness import Bounds, judge_setpoints
+from ppo_robot.spec.safety import SafetySpec
+
+NAMES = ("shoulder", "elbow")
+LIMITS = SafetyLimits(NAMES, (-1.0, -2.0), (1.0, 2.0), (2.0, 3.0), (15.0, 20.0), (300.0, 400.0), (50.0, 20.0))
+SPEC = SafetySpec(blend_time=0.2, hold_timeout=0.5)
+EPOCH = 1.7e9
+CONTROL = 0.02
+
+
+@dataclass
+class Bench:
+    """An envelope, its clocks, and a robot that follows its setpoints at once."""
+
+    envelope: Envelope = field(default_factory=lambda: Envelope(LIMITS, SPEC, CONTROL))
+    now: float = 100.0
+    position: list[float] = field(default_factory=lambda: [0.1, -0.2])
+    velocity: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    effort: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    target: list[float] = field(default_factory=lambda: [0.1, -0.2])
+    sent: list[Setpoint] = field(default_factory=list)
+    follows: bool = True
+    states: bool = True
+    policy: bool = True
+    steps: int = 0
+
+    @property
+    def ros_now(self) -> float:
+        return EPOCH + self.now
+
+    def state(self, **changed: object) -> JointMessage:
+        values = {"name": NAMES, "position": self.position, "velocity": self.velocity, "effort": self.effort}
+        return JointMessage(**{**values, "stamp": self.ros_now, **changed})
+
+    def action(self, **changed: object) -> Action:
+        values = {"joint_names": NAMES, "position": self.target, "stamp": self.ros_now}
+        return Action(**{**values, **changed})
+
+    def cycle(self) -> Verdict:
+        self.now += self.envelope.period
+        self.steps += 1
+        if self.states:
+            self.envelope.take_state(self.state(), self.ros_now, self.now)
+        if self.policy and self.steps % 5 == 0:
+            self.envelope.take_action(self.action(), self.ros_now, self.now)
+        verdict = self.envelope.cycle(self.ros_now, self.now)
+        if verdict.setpoint is not None:
+            self.sent.append(verdict.setpoint)
+            if self.follows:
+                self.position, self.velocity = list(verdict.setpoint.position), list(verdict.setpoint.velocity)
+        return verdict
+
+    def run(self, seconds: float) -> Verdict:
+        for _ in range(round(seconds / self.envelope.period)):
+            verdict = self.cycle()
+        return verdict
+
+    def armed(self) -> Bench:
+        self.cycle()
+        assert self.envelope.arm(self.now) is None
+        return self
+
+    def active(self) -> Bench:
+        self.armed().run(0.5)
+        assert self.envelope.state is State.ACTIVE
+        return self
+
+    def judged(self) -> int:
+        names = ("lower", "upper", "velocity", "acceleration", "jerk")
+        bounds = Bounds(*(np.array(getattr(LIMITS, name)) for name in names))
+        columns = [np.array([getattr(one, name) for one in self.sent]) for name in ("position", *names[2:4])]
+        return judge_setpoints(columns[0], bounds, self.envelope.period, columns[1], columns[2]).total
+
+
+def test_disarmed_sends_nothing() -> None:
+    bench = Bench()
+    assert bench.run(0.1).setpoint is None
+    assert bench.envelope.state is State.DISARMED
+
+
+def test_it_blends_from_the_measured_pose_and_then_follows() -> None:
+    bench = Bench(target=[0.6, 0.5]).armed()
+    first = bench.cycle()
+    assert first.setpoint is not None
+    assert first.setpoint.position == pytest.approx((0.1, -0.2), abs=1e-6)
+    seen = []
+    for _ in range(400):
+        verdict = bench.cycle()
+        if verdict.state not in seen:
+            seen.append(verdict.state)
+    assert seen == [State.HOLDING, State.BLENDING, State.ACTIVE]
+    assert not verdict.changed
+    assert verdict.setpoint.position == pytest.approx((0.6, 0.5), abs=1e-6)
+    assert bench.judged() == 0
+
+
+def test_a_gentle_policy_is_not_changed_at_all() -> None:
+    bench = Bench().active()
+    changed = 0
+    for step in range(500):
+        bench.target = [0.1 + 0.2 * (1 - math.cos(2.0 * step * 0.004)), -0.2]
+        changed += bench.cycle().changed
+    assert changed == 0
+
+
+def test_a_jump_of_the_policy_is_limited_and_says_why() -> None:
+    bench = Bench().active()
+    bench.target = [0.9, -0.2]
+    verdicts = [bench.cycle() for _ in range(60)]
+    limited = [verdict for verdict in verdicts if verdict.state is State.LIMITED]
+    assert limited
+    assert limited[0].limits[0] & Limit.DYNAMICS
+    assert all(verdict.limits[1] == Limit(0) for verdict in verdicts)
+    assert bench.run(1.5).state is State.ACTIVE
+    assert bench.judged() == 0
+
+
+def test_an_action_beyond_the_position_limits_is_held_at_them() -> None:
+    bench = Bench().active()
+    bench.target = [5.0, -0.2]
+    verdict = bench.run(2.0)
+    assert verdict.state is State.LIMITED
+    assert verdict.limits[0] & Limit.POSITION
+    assert verdict.setpoint.position[0] == pytest.approx(1.0, abs=0.02)
+    assert bench.judged() == 0
+
+
+def test_a_silent_policy_is_held_for_and_a_returning_one_blended_to() -> None:
+    bench = Bench(target=[0.5, 0.5]).active()
+    bench.target, bench.policy = [-0.5, -0.5], False
+    held = bench.run(0.3)
+    assert held.state is State.HOLDING
+    assert held.setpoint.velocity == pytest.approx((0.0, 0.0), abs=1e-9)
+    bench.policy = True
+    bench.run(0.03)
+    assert bench.envelope.state is State.BLENDING
+    assert bench.run(2.0).state is State.ACTIVE
+    assert bench.judged() == 0
+
+
+def test_a_policy_that_stays_silent_ends_in_a_latched_stop() -> None:
+    bench = Bench().active()
+    bench.policy = False
+    verdict = bench.run(1.0)
+    assert (verdict.state, verdict.cause) == (State.STOPPED, Cause.POLICY_LOST)
+
+
+def break_state(bench: Bench) -> None:
+    bench.states = False
+
+
+def break_tracking(bench: Bench) -> None:
+    bench.follows = False
+    bench.position = [0.8, -0.2]
+
+
+def break_speed(bench: Bench) -> None:
+    bench.follows = False
+    bench.velocity = [2.6, 0.0]
+
+
+def break_effort(bench: Bench) -> None:
+    bench.effort = [0.0, -20.0]
+
+
+def break_cycle(bench: Bench) -> None:
+    bench.now += SPEC.cycle_timeout
+
+
+def freeze_clock(bench: Bench) -> None:
+    bench.now -= bench.envelope.period
+
+
+def turn_clock_back(bench: Bench) -> None:
+    bench.now -= 1.0
+
+
+@pytest.mark.parametrize(
+    ("break_it", "cause"),
+    [
+        (break_state, Cause.STATE_LOST),
+        (break_tracking, Cause.TRACKING),
+        (break_speed, Cause.OVERSPEED),
+        (break_effort, Cause.EFFORT),
+        (break_cycle, Cause.CYCLE_LATE),
+        (freeze_clock, Cause.CLOCK_JUMPED),
+        (turn_clock_back, Cause.CLOCK_JUMPED),
+    ],
+)
+def test_each_fault_stops_inside_the_limits_and_its_cause_stays(break_it: object, cause: Cause) -> None:
+    bench = Bench(target=[0.7, 1.0]).active()
+    bench.target = [-0.7, -1.0]
+    bench.run(0.1)  # in full motion
+    break_it(bench)
+    verdict = bench.run(1.2)
+    assert (verdict.state, verdict.cause) == (State.STOPPED, cause)
+    assert verdict.setpoint.velocity == (0.0, 0.0)
+    bench.envelope.stop(Cause.REQUESTED, "", bench.now)
+    assert bench.cycle().cause is cause
+    assert bench.judged() == 0
+
+
+@pytest.mark.parametrize("jump", [10.0, -10.0])
+def test_a_jump_of_the_ros_clock_alone_stops(jump: float) -> None:
+    bench = Bench().active()
+    bench.now += bench.envelope.period
+    verdict = bench.envelope.cycle(bench.ros_now + jump, bench.now)
+    assert verdict.cause is Cause.CLOCK_JUMPED
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("which", ["ros", "own"])
+def test_a_time_that_is_no_time_stops(broken: float, which: str) -> None:
+    bench = Bench().active()
+    bench.now += bench.envelope.period
+    times = (broken, bench.now) if which == "ros" else (bench.ros_now, broken)
+    assert bench.envelope.cycle(*times).cause is Cause.CLOCK_JUMPED
+    assert bench.run(0.5).state is State.STOPPED
+    assert bench.judged() == 0
+
+
+@pytest.mark.parametrize("state", ["holding", "blending", "active", "limited"])
+def test_the_stop_works_in_every_state_and_is_a_step_away(state: str) -> None:
+    bench = Bench(target=[0.7, 1.0], policy=state != "holding").armed()
+    bench.run({"holding": 0.1, "blending": 0.1, "active": 2.0, "limited": 0.5}[state])
+    if state == "limited":
+        bench.target = [-0.7, -1.0]
+        bench.run(0.1)
+    assert bench.envelope.state.value == state
+    bench.envelope.stop(Cause.REQUESTED, "by hand", bench.now)
+    assert bench.cycle().state in (State.STOPPING, State.STOPPED)
+    assert bench.run(1.0).state is State.STOPPED
+    assert bench.judged() == 0
+
+
+def test_a_stop_while_disarmed_prevents_arming() -> None:
+    bench = Bench()
+    bench.cycle()
+    bench.envelope.stop(Cause.REQUESTED, "", bench.now)
+    assert bench.envelope.arm(bench.now) == "state is stopped; expected disarmed"
+    assert bench.run(0.1).setpoint is None
+
+
+def test_a_reset_waits_until_the_cause_is_gone() -> None:
+    bench = Bench().active()
+    assert bench.envelope.reset(bench.now) == "state is active; expected stopped"
+    bench.states = False
+    bench.run(1.0)
+    assert "no joint state" in bench.envelope.reset(bench.now)
+    bench.states, bench.follows = True, False
+    bench.velocity = [0.5, 0.0]
+    bench.run(0.1)
+    assert "the robot moves" in bench.envelope.reset(bench.now)
+    bench.velocity, bench.effort = [0.0, 0.0], [60.0, 0.0]
+    bench.run(0.1)
+    assert "effort limit" in bench.envelope.reset(bench.now)
+    bench.effort, bench.follows = [0.0, 0.0], True
+    bench.run(0.1)
+    assert bench.envelope.reset(bench.now) is None
+    assert bench.run(0.1).setpoint is None  # disarmed: nothing moves before it is armed again
+    assert bench.envelope.arm(bench.now) is None
+    assert bench.run(2.0).state is State.ACTIVE
+
+
+def test_arming_needs_a_robot_that_is_seen_to_stand() -> None:
+    bench = Bench(states=False)
+    bench.cycle()
+    assert "no joint state" in bench.envelope.arm(bench.now)
+    bench.states, bench.velocity = True, [0.2, 0.0]
+    bench.cycle()
+    assert "the robot moves" in bench.envelope.arm(bench.now)
+
+
+def test_a_start_outside_the_limits_moves_inward_only() -> None:
+    bench = Bench(position=[1.2, 0.0], target=[1.5, 0.0]).armed()
+    bench.run(1.0)
+    assert max(setpoint.position[0] for setpoint in bench.sent) <= 1.2 + 1e-9
+    bench.target = [0.5, 0.0]
+    assert bench.run(2.0).setpoint.position[0] == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "refusal"),
+    [
+        ({"position": [0.0]}, Refusal.WRONG_LENGTH),
+        ({"joint_names": ("shoulder", "wrist")}, Refusal.JOINT_UNKNOWN),
+        ({"joint_names": ("shoulder",), "position": [0.0]}, Refusal.JOINT_MISSING),
+        ({"joint_names": ("shoulder", "shoulder")}, Refusal.JOINT_DUPLICATED),
+        ({"position": [0.0, math.nan]}, Refusal.NOT_FINITE),
+        ({"position": [math.inf, 0.0]}, Refusal.NOT_FINITE),
+        ({"stamp": 0.0}, Refusal.STAMP_ZERO),
+        ({"stamp": math.nan}, Refusal.STAMP_ZERO),
+        ({"stamp": EPOCH + 1e6}, Refusal.STAMP_FUTURE),
+        ({"stamp": EPOCH - 1e3}, Refusal.STALE),
+    ],
+)
+def test_a_bad_action_is_refused_counted_and_moves_nothing(changed: dict[str, object], refusal: Refusal) -> None:
+    bench = Bench().active()
+    bench.policy = False
+    bench.target = [0.9, 0.9]
+    before = bench.envelope.stepper.setpoint.position
+    assert bench.envelope.take_action(bench.action(**changed), bench.ros_now, bench.now) is refusal
+    assert bench.envelope.actions.counters[refusal.name.lower()] == 1
+    bench.run(0.05)
+    assert bench.envelope.stepper.setpoint.position == pytest.approx(before, abs=1e-9)
+
+
+def test_stamps_must_go_forward() -> None:
+    bench = Bench().active()
+    action = bench.action()
+    bench.now += 0.001
+    assert bench.envelope.take_action(bench.action(), bench.ros_now, bench.now) is None
+    again = bench.envelope.take_action(bench.action(), bench.ros_now, bench.now)
+    assert again is Refusal.STAMP_REPEATED
+    assert bench.envelope.take_action(action, bench.ros_now, bench.now) is Refusal.STAMP_BACKWARD
+
+
+def test_permuted_names_are_put_in_order() -> None:
+    bench = Bench().active()
+    bench.policy = False
+    for _ in range(100):
+        bench.run(0.02)
+        swapped = bench.action(joint_names=NAMES[::-1], position=[1.2, 0.4])
+        assert bench.envelope.take_action(swapped, bench.ros_now, bench.now) is None
+    assert bench.envelope.stepper.setpoint.position == pytest.approx((0.4, 1.2), abs=1e-3)
