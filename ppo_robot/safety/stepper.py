@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ruckig import ControlInterface, InputParameter, OutputParameter, Result, Ruckig, Synchronization, Trajectory
+from ruckig import (
+    ControlInterface,
+    InputParameter,
+    OutputParameter,
+    Result,
+    Ruckig,
+    RuckigError,
+    Synchronization,
+    Trajectory,
+)
 
 from ppo_robot.safety.limits import SafetyLimits
 
@@ -16,8 +25,11 @@ ROUNDING = 1e-9
 PLANNED = (Result.Working, Result.Finished)
 """What ruckig answers when it found a trajectory."""
 
-TARGET_SHARE = 0.999
-"""Of the velocity limit, what a target may move at: ruckig refuses a target that moves at the limit itself."""
+TARGET_SHARE = 0.98
+"""Of the velocity limit, what a target may move at: the rest is for catching up with it."""
+
+ACCELERATION_SHARE = 0.7
+"""Of the acceleration limit, the same. Beyond it the limit, not the target, shapes the motion anyway."""
 
 
 @dataclass(frozen=True)
@@ -93,39 +105,55 @@ class Stepper:
         Returns:
             Of each joint, whether it stops instead, because behind that step no stop would remain inside the limits.
         """
-        limits, now, joints = self.limits, self.setpoint, self.limits.joints
-        shares = [speed] * joints if isinstance(speed, float) else list(speed)
-        target, fastest = self._target, [share * most for share, most in zip(shares, limits.velocity, strict=True)]
-        acceleration = list(acceleration)
-        target.current_position = list(now.position)
-        target.current_velocity = list(now.velocity)
-        target.current_acceleration = list(now.acceleration)
-        target.max_velocity = fastest
-        target.target_position = _clip(position, limits.lower, limits.upper)
-        most = [TARGET_SHARE * value for value in fastest]
-        moving = _clip(velocity, [-value for value in most], most)
-        for joint, (low, high) in enumerate(zip(limits.lower, limits.upper, strict=True)):
-            if not low < position[joint] < high:  # clipped: a target does not move on beyond its limit
-                moving[joint], acceleration[joint] = 0.0, 0.0
-        target.target_velocity = moving
-        target.target_acceleration = [
-            _reachable(a, v, top, largest, jerk)
-            for a, v, top, largest, jerk in zip(
-                acceleration, moving, fastest, limits.acceleration, limits.jerk, strict=True
-            )
-        ]
-        result = self._towards.update(target, self._next)
+        joints, shares = self.limits.joints, [speed] * self.limits.joints if isinstance(speed, float) else speed
+        rows = zip(position, velocity, acceleration, shares, strict=True)
+        aims = [self._aim(joint, *row) for joint, row in enumerate(rows)]
+        self._see_from(aims)
+        found = _found(lambda: self._towards.update(self._target, self._next))
         stopping = self._stop_step()
-        if result not in PLANNED:
+        if not found:
             self._accept(stopping)
             return (True,) * joints
         ahead = self._next
-        wanted = Setpoint(tuple(ahead.new_position), tuple(ahead.new_velocity), tuple(ahead.new_acceleration))
+        new = zip(aims, ahead.new_position, ahead.new_velocity, ahead.new_acceleration, strict=True)
+        moved = [(aim[0] + p, aim[1] + v, aim[2] + a) for aim, p, v, a in new]
+        wanted = Setpoint(*zip(*moved, strict=True))
         refused = self._no_stop_behind(wanted)
         if self._accept(_mixed(refused, stopping, wanted) if any(refused) else wanted):
             return refused
         self._accept(stopping)
         return (True,) * joints
+
+    def _aim(
+        self, joint: int, position: float, velocity: float, acceleration: float, speed: float
+    ) -> tuple[float, float, float, float]:
+        """Return position, velocity and acceleration of a target that a joint can follow, and the velocity limit."""
+        limits = self.limits
+        low, high, fastest = limits.lower[joint], limits.upper[joint], speed * limits.velocity[joint]
+        if not low < position < high:  # a target does not move on beyond its limit
+            return min(max(float(position), low), high), 0.0, 0.0, fastest
+        most = TARGET_SHARE * fastest
+        moving = min(max(float(velocity), -most), most)
+        largest, jerk = limits.acceleration[joint], limits.jerk[joint]
+        return float(position), moving, _reachable(acceleration, moving, fastest, largest, jerk), fastest
+
+    def _see_from(self, aims: Sequence[tuple[float, float, float, float]]) -> None:
+        """Place ruckig's problem into the frames that move with the targets, where each target rests at 0.
+
+        In the robot's own frame a planner takes a moving target for one that waits where it will be, always arrives too
+        late, and oscillates about it. The frame's acceleration is constant for the step, so jerks are the same in both.
+        """
+        problem, now, limits, period = self._target, self.setpoint, self.limits, self.period
+        began = [(p - v * period + 0.5 * a * period**2, v - a * period) for p, v, a, _ in aims]
+        problem.current_position = [p - start for p, (start, _) in zip(now.position, began, strict=True)]
+        problem.current_velocity = [v - start for v, (_, start) in zip(now.velocity, began, strict=True)]
+        problem.current_acceleration = [a - aim[2] for a, aim in zip(now.acceleration, aims, strict=True)]
+        rows = [(fast, max(start, v), min(start, v)) for (_, v, _, fast), (_, start) in zip(aims, began, strict=True)]
+        least = 1.0 - TARGET_SHARE
+        problem.max_velocity = [max(fast - most, least * fast) for fast, most, _ in rows]
+        problem.min_velocity = [min(-fast - most, -least * fast) for fast, _, most in rows]
+        problem.max_acceleration = [most - aim[2] for most, aim in zip(limits.acceleration, aims, strict=True)]
+        problem.min_acceleration = [-most - aim[2] for most, aim in zip(limits.acceleration, aims, strict=True)]
 
     def stop(self) -> None:
         """Take one step of a stop: all joints come to rest together where the limits leave room for that."""
@@ -200,7 +228,7 @@ class _Brake:
         self._origin = setpoint.position
         self._input.current_velocity = list(setpoint.velocity)
         self._input.current_acceleration = list(setpoint.acceleration)
-        return self._planner.calculate(self._input, self._trajectory) in PLANNED
+        return _found(lambda: self._planner.calculate(self._input, self._trajectory))
 
     def at(self, time: float) -> Setpoint:
         """Return the setpoint `time` s after the beginning; behind the end it rests."""
@@ -214,6 +242,14 @@ class _Brake:
         ends = trajectory.at_time(trajectory.duration)[0]
         rows = zip(self._origin, trajectory.position_extrema, ends, strict=True)
         return [(origin + min(found.min, end), origin + max(found.max, end)) for origin, found, end in rows]
+
+
+def _found(plan: Callable[[], Result]) -> bool:
+    """Return whether ruckig found a trajectory; some of its error codes come as an exception of the binding."""
+    try:
+        return plan() in PLANNED
+    except (RuckigError, ValueError):
+        return False
 
 
 def _input(limits: SafetyLimits, interface: ControlInterface, synchronization: Synchronization) -> InputParameter:
@@ -250,9 +286,5 @@ def _reachable(acceleration: float, velocity: float, fastest: float, largest: fl
 
     It was reached from, and goes back to, zero at the jerk limit; the velocity changes by a^2 / 2 jerk meanwhile.
     """
-    room = min(TARGET_SHARE * largest, (2.0 * jerk * TARGET_SHARE * max(0.0, fastest - abs(velocity))) ** 0.5)
+    room = min(ACCELERATION_SHARE * largest, (2.0 * jerk * TARGET_SHARE * max(0.0, fastest - abs(velocity))) ** 0.5)
     return min(max(float(acceleration), -room), room)
-
-
-def _clip(values: Sequence[float], lower: Sequence[float], upper: Sequence[float]) -> list[float]:
-    return [min(max(float(value), low), high) for value, low, high in zip(values, lower, upper, strict=True)]

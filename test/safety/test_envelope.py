@@ -77,7 +77,7 @@ class Bench:
         return self
 
     def active(self) -> Bench:
-        self.armed().run(0.5)
+        self.armed().run(3.0)
         assert self.envelope.state is State.ACTIVE
         return self
 
@@ -238,7 +238,7 @@ def test_a_time_that_is_no_time_stops(broken: float, which: str) -> None:
 @pytest.mark.parametrize("state", ["holding", "blending", "active", "limited"])
 def test_the_stop_works_in_every_state_and_is_a_step_away(state: str) -> None:
     bench = Bench(target=[0.7, 1.0], policy=state != "holding").armed()
-    bench.run({"holding": 0.1, "blending": 0.1, "active": 2.0, "limited": 0.5}[state])
+    bench.run({"holding": 0.1, "blending": 0.1, "active": 3.0, "limited": 3.0}[state])
     if state == "limited":
         bench.target = [-0.7, -1.0]
         bench.run(0.1)
