@@ -145,7 +145,9 @@ class JointInput:
         newest = self._newest
         estimate = np.zeros(len(order))
         if newest is not None and now - newest[4] <= self.state_timeout:
-            estimate = (position - newest[0]) / (message.stamp - newest[3])
+            with np.errstate(over="ignore"):  # of positions that no joint can have
+                estimate = (position - newest[0]) / (message.stamp - newest[3])
+            estimate = np.where(np.isfinite(estimate), estimate, 0.0)
         return estimate if reported is None else np.where(np.isfinite(reported), reported, estimate)
 
 

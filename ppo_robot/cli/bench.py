@@ -19,11 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be measured, and how long."""
     parser.add_argument(
         "what",
-        choices=["rollout", "node"],
-        help="rollout: bare physics, rollouts and training, in turn; node: the policy node beside a bare rclpy process",
+        choices=["rollout", "node", "envelope"],
+        help="rollout: bare physics, rollouts and training, in turn; node: the policy node beside a bare rclpy process;"
+        " envelope: adversarial cycles of the safety envelope, judged by a witness",
     )
     parser.add_argument("--task", default="reach", help="rollout: a task of config/tasks, or a path (default: reach)")
-    parser.add_argument("--robot", default="arm6", help="rollout: a robot of config/robots, or a path (default: arm6)")
+    parser.add_argument("--robot", default="arm6", help="rollout, envelope: a file of config/robots, or a path")
     parser.add_argument("--training", default="default", help="rollout: a file of config/training, or a path")
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="rollout: override a value"
@@ -31,20 +32,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="node: a bundle (default: config/policies/reach)")
     parser.add_argument("--rounds", type=int, default=5, help="rollout: measurements of each, interleaved (default: 5)")
     parser.add_argument("--seconds", type=float, help="of one measurement (default: rollout 5, node 60)")
+    parser.add_argument("--cycles", type=int, default=1_000_000, help="envelope: how many (default: 1000000)")
+    parser.add_argument("--timing", action="store_true", help="envelope: what a cycle costs, instead")
+    parser.add_argument("--seed", type=int, default=0, help="envelope: of all that is tried (default: 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table of medians, and write the figures."""
-    from ppo_robot.cli.outputs import check_output, write_figures
-    from ppo_robot.errors import EXIT_GOOD, BadInputError
+    from ppo_robot.cli.outputs import check_output, check_seed, write_figures
+    from ppo_robot.errors import EXIT_GOOD, EXIT_NOT_GOOD_ENOUGH, BadInputError
 
     if args.rounds < 1 or (args.seconds is not None and not args.seconds > 0.0):
         raise BadInputError(f"--rounds {args.rounds} --seconds {args.seconds}: expected at least 1 and above 0")
+    if args.cycles < 1:
+        raise BadInputError(f"--cycles: given {args.cycles}; expected at least 1")
+    check_seed(args.seed)
     check_output(args.json)
-    figures = _rollout(args) if args.what == "rollout" else _node(args)
+    measure = {"rollout": _rollout, "node": _node, "envelope": _envelope}[args.what]
+    figures = measure(args)
     write_figures(args.json, figures)
-    return EXIT_GOOD
+    return EXIT_NOT_GOOD_ENOUGH if figures.get("violations") else EXIT_GOOD
+
+
+def _envelope(args: argparse.Namespace) -> dict[str, Any]:
+    import os
+
+    from ppo_robot.safety.bench import bench_envelope, time_envelope
+    from ppo_robot.spec.robot import load_robot
+    from ppo_robot.spec.task import load_task
+    from ppo_robot.training.progress import counting
+
+    robot, period = load_robot(args.robot), load_task(args.task).control_period
+    if args.timing:
+        figures = time_envelope(robot, period)
+        print(f"cycle_us p50 {figures['cycle_us']['p50']:.0f}, p99 {figures['cycle_us']['p99']:.0f}")
+        return figures
+    with counting("cycles", args.cycles) as advance:
+        figures = bench_envelope(robot, period, args.cycles, args.seed, os.cpu_count() or 1, advance)
+    print(f"cycles {figures['cycles']:,}, setpoints {figures['setpoints']:,}, tolerance {figures['tolerance']:g}")
+    for name, count in figures["violations_by_limit"].items():
+        share = figures["largest_share_of_limit"].get(name)
+        print(f"{name:<14} {count} violations" + (f", at most {share:.9f} of the limit" if share is not None else ""))
+    print(f"violations     {figures['violations']}")
+    return figures
 
 
 def _rollout(args: argparse.Namespace) -> dict[str, Any]:
