@@ -29,6 +29,7 @@ from ppo_robot.spec.deployment import load_deployment
 
 DIAGNOSTICS_PERIOD = 1.0
 LOG_PERIOD = 2.0
+LAST_COMMAND = Duration(seconds=1.0)
 CONTROLLER_MANAGER = "controller_manager"
 
 
@@ -72,6 +73,7 @@ class CommandRelay(Node):
         command = self.adapter.end() if hasattr(self, "adapter") else None
         if command is not None and self._acted is not None:
             self._publish(command)
+            self._publisher.wait_for_all_acked(LAST_COMMAND)  # or the process is gone before its last word is
 
     def _read(self, name: str, default: str | bool, description: str) -> str | bool:
         value: str | bool = self.declare_parameter(

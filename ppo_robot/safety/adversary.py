@@ -84,6 +84,7 @@ class Adversary:
         self.velocity = np.zeros(limits.joints)
         self.target = self.position.copy()
         self.mood, self.body = "still", "follows"
+        self._stamped = EPOCH
         self._segment: list[Setpoint] = []
         self._start = self.position.copy()
 
@@ -214,8 +215,9 @@ class Adversary:
             position.clear()
 
     def _stamp(self, ros_now: float) -> float:
-        choices = (ros_now, 0.0, -1.0, math.nan, math.inf, ros_now + 1e3, ros_now - 1e3, EPOCH, ros_now)
-        return choices[int(self.draw.integers(len(choices)))]
+        choices = (ros_now, 0.0, -1.0, math.nan, math.inf, ros_now + 1e3, ros_now - 1e3, self._stamped, EPOCH, ros_now)
+        self._stamped = choices[int(self.draw.integers(len(choices)))]
+        return self._stamped
 
     def _number(self) -> float:
         return GARBAGE[int(self.draw.integers(len(GARBAGE)))]

@@ -133,8 +133,8 @@ def test_a_number_that_is_not_finite_is_no_silent_reset(tmp_path: Path, monkeypa
     env.reset()
     assert isinstance(env.plant, MujocoPlant)
     env.plant._data[1].qpos[2] = np.nan
-    with pytest.raises(RunFailedError, match="'joint_position' is not finite in environment 1"):
-        env.step(np.zeros((2, 6)))
+    with pytest.raises(RunFailedError, match="'tool_distance' is not finite in environment 1"):
+        env.step(np.zeros((2, 6)))  # the observation is of a moment before, the reward is of now
     assert not list(tmp_path.iterdir())  # no MUJOCO_LOG.TXT
 
 

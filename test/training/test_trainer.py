@@ -120,9 +120,9 @@ def test_evaluations_leave_training_untouched(train: Train) -> None:
 
 
 def test_it_learns(train: Train) -> None:
-    """Six thousand steps of a task that rewards motion: the return of the last episodes is twice that of the first.
+    """Six thousand steps of a task that rewards motion: the last episodes return half as much again as the first.
 
-    Tried with six seeds: 2.3 to 2.8 times. That it learns to reach, docs/results shows.
+    Tried with six seeds: 1.9 to 2.5 times. That it learns to reach, docs/results shows.
     """
     settings = (
         *("num_envs=32", "num_workers=2", "rollout_steps=16", "total_steps=6144", "network.hidden_sizes=[32]"),
@@ -132,9 +132,10 @@ def test_it_learns(train: Train) -> None:
     task = (
         "task.rewards={joint_speed: {weight: 1.0}}",
         "task.observations={joint_position: {}, joint_velocity: {scale: 0.3}}",
+        "task.simulation.sensors.delay_spread=0.0",
         *("task.episode_length=0.4", "task.success.hold=0.1", "task.terminations={}"),
         "task.simulation.self_collision=false",
     )
     _, memory, _ = train(reach(1, *(f"training.{setting}" for setting in settings), *task))
     returns = [record["episode_return_mean"] for record in memory.records if record["episodes"]]
-    assert np.mean(returns[-2:]) > 2.0 * np.mean(returns[:2]), returns
+    assert np.mean(returns[-2:]) > 1.5 * np.mean(returns[:2]), returns
