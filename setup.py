@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 NAME = "ppo_robot"
 SHARE = f"share/{NAME}"
 COMMANDS = ("train", "evaluate", "export", "inspect", "up", "goal", "doctor", "report", "bench", "demo")
-NODES = {"policy_node": "policy", "sim_robot_node": "sim_robot", "command_relay": "relay"}
+NODES = {"policy_node": "policy", "sim_robot_node": "sim_robot", "safety_node": "safety"}
 
 
 def version() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pinocchio
@@ -32,8 +33,10 @@ class RobotModel:
         self.upper = np.array([joint.position_upper for joint in spec.joints])
         self.default_position = np.array([joint.default_position for joint in spec.joints])
         self.velocity_limit = np.array([joint.velocity_limit for joint in spec.joints])
+        self.acceleration_limit = np.array([joint.acceleration_limit for joint in spec.joints])
+        self.jerk_limit = np.array([joint.jerk_limit for joint in spec.joints])
         self.effort_limit = np.array([joint.effort_limit for joint in spec.joints])
-        self._model = _reduced_model(spec)
+        self._model, _ = reduced_model(spec)
         self._data = self._model.createData()
         self._tool = self._frame(spec.tool_frame)
         # pinocchio sorts joints by its own rule; everything outside this class is in the spec's order.
@@ -92,12 +95,21 @@ def _rotate_back(vector: Array, rotation: Array) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _reduced_model(spec: RobotSpec) -> pinocchio.Model:
-    """Build the pinocchio model with every joint that is not controlled locked where the spec holds it."""
+def reduced_model(
+    spec: RobotSpec, make_geometry: Callable[[pinocchio.Model], pinocchio.GeometryModel | None] = lambda model: None
+) -> tuple[pinocchio.Model, pinocchio.GeometryModel | None]:
+    """Build the pinocchio model with every joint that is not controlled locked where the spec holds it.
+
+    `make_geometry` makes the geometry of the whole model, which is then locked likewise.
+
+    Raises:
+        SpecError: if pinocchio cannot read the URDF.
+    """
     try:
         model = pinocchio.buildModelFromXML(spec.description)
     except (ValueError, RuntimeError) as error:
         raise SpecError(f"robot {spec.name}: its URDF is not readable ({' '.join(str(error).split())})") from None
+    geometry = make_geometry(model)
     reference = pinocchio.neutral(model)
     locked = []
     for identifier in range(1, model.njoints):
@@ -111,4 +123,11 @@ def _reduced_model(spec: RobotSpec) -> pinocchio.Model:
         elif joint.nq == 2:  # a continuous joint's configuration is a point on the circle
             reference[joint.idx_q : joint.idx_q + 2] = math.cos(angle), math.sin(angle)
         locked.append(identifier)
-    return pinocchio.buildReducedModel(model, locked, reference) if locked else model
+    if not locked:
+        return model, geometry
+    if geometry is None:
+        return pinocchio.buildReducedModel(model, locked, reference), None
+    reduced: tuple[pinocchio.Model, pinocchio.GeometryModel] = pinocchio.buildReducedModel(
+        model, geometry, locked, reference
+    )
+    return reduced

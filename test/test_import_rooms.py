@@ -22,7 +22,7 @@ LAUNCH = "nodes.launch_actions"  # needs ROS 2's own launch, which is not on PyP
 
 NODES = (
     *("bare_tick", "bench_node", "evaluation", "goal_sender", "lifecycle", "over_ros", "policy", "policy_messages"),
-    *("probe", "relay", "ros_support", "sim_robot"),
+    *("probe", "ros_support", "safety", "safety_client", "safety_messages", "sim_robot"),
 )
 ROS_MODULES = (LAUNCH, *(f"nodes.{name}" for name in NODES))
 """What may import rclpy: a new core that does is found."""

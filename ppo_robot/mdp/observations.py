@@ -33,6 +33,18 @@ def joint_target_error(view: View) -> Array:
     return view.joint_target - view.state.joint_position
 
 
+@OBSERVATIONS.register(unit="rad/s", frame="joint")
+def joint_target_velocity(view: View) -> Array:
+    """How fast the targets move, (B, J): with limited increments the next ones depend on it."""
+    return view.joint_target_velocity
+
+
+@OBSERVATIONS.register(unit="rad/s^2", frame="joint")
+def joint_target_acceleration(view: View) -> Array:
+    """How fast that changes, (B, J)."""
+    return view.joint_target_acceleration
+
+
 @OBSERVATIONS.register(unit="1", frame="joint")
 def previous_action(view: View) -> Array:
     """The newest action, (B, A)."""

@@ -23,6 +23,8 @@ class View:
         state: `measured` for observations, `truth` for rewards and terminations.
         goal_position: (B, 3) m, where the tool should be, base frame.
         joint_target: (B, J) rad, the newest target that was sent.
+        joint_target_velocity: (B, J) rad/s, from the target before to the newest, in one control period.
+        joint_target_acceleration: (B, J) rad/s^2, how that changed, where increments are limited; otherwise 0.
         action: (B, A) the newest action, in [-1, 1].
         previous_action: (B, A) the one before it.
         self_collision: (B,) bool, links of a listed pair touch; always false on the robot, which cannot feel it.
@@ -32,6 +34,8 @@ class View:
     state: RobotState
     goal_position: Array
     joint_target: Array
+    joint_target_velocity: Array
+    joint_target_acceleration: Array
     action: Array
     previous_action: Array
     self_collision: NDArray[np.bool_]

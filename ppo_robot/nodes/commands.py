@@ -1,4 +1,4 @@
-"""From joint targets, by name, to what a ros2_control controller takes. Knows no ROS."""
+"""From setpoints to what a ros2_control controller takes. Knows no ROS."""
 
 from __future__ import annotations
 
@@ -6,22 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ppo_robot.errors import BadInputError
+from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.spec.deployment import ControllerSpec
 from ppo_robot.spec.robot import JointSpec
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class JointTarget:
-    """What `policy/action` says: where the joints shall be, by name. rad; stamp in s, of the state behind it."""
-
-    names: Sequence[str]
-    positions: Sequence[float]
-    stamp: float
+from ppo_robot.state import RobotState
 
 
 @dataclass(frozen=True)
@@ -38,33 +28,33 @@ class Command:
 
 
 class CommandAdapter:
-    """Turns joint targets into one controller's commands.
+    """Turns the envelope's setpoints into one controller's commands.
 
-    * position interface, and joint_trajectory_controller always: the targets themselves.
-    * velocity: the difference of two targets over the control period, plus `proportional` times the position error
-      where gains are given, inside the joints' velocity limits.
-    * effort: `proportional` times the position error minus `derivative` times the velocity, inside the effort limits.
+    * position interface, and joint_trajectory_controller always: the positions.
+    * velocity: the setpoint's own velocity, plus `proportional` times the position error where gains are given.
+    * effort: `proportional` times the position error plus `derivative` times the velocity error.
+
+    What feedback adds to a velocity, and every effort, stays inside the joints' limits.
     """
 
-    def __init__(self, controller: ControllerSpec, joints: Sequence[JointSpec], control_period: float) -> None:
-        """Prepare for the policy's `joints`; `control_period` in s.
+    def __init__(self, controller: ControllerSpec, joints: Sequence[JointSpec], period: float) -> None:
+        """Prepare for setpoints in the order of `joints`, one each `period` s.
 
         Raises:
-            BadInputError: if the controller's joints are not the policy's, or gains do not fit.
+            BadInputError: if the controller's joints are not these, or gains do not fit.
         """
         self.controller = controller
-        self.control_period = control_period
+        self.period = period
         by_name = {joint.name: joint for joint in joints}
         self.names = controller.joints or tuple(by_name)
         _check_names(f"controller {controller.name}: joints", self.names, tuple(by_name), "the policy's")
         _check_gains(controller, self.names)
         gains = [controller.gains.get(name) for name in self.names]
+        self._order = [tuple(by_name).index(name) for name in self.names]
         self._proportional = np.array([gain.proportional if gain else 0.0 for gain in gains])
         self._derivative = np.array([gain.derivative if gain else 0.0 for gain in gains])
         self._velocity_limit = np.array([by_name[name].velocity_limit for name in self.names])
         self._effort_limit = np.array([by_name[name].effort_limit for name in self.names])
-        self._target: Array | None = None
-        self._feed_forward = np.zeros(len(self.names))
         forward = controller.type == "forward_command_controller"
         self._kind = controller.interface if forward else "position"
 
@@ -78,54 +68,30 @@ class CommandAdapter:
         """Whether the last command goes on moving the robot when nobody sends another: all but positions do."""
         return self._kind != "position"
 
-    def take(self, target: JointTarget) -> None:
-        """Take a new target.
+    def command(self, setpoint: Setpoint, state: RobotState | None) -> Command:
+        """Return the command for a setpoint and what was measured last, (1, J) in the order of the joints.
 
-        Raises:
-            BadInputError: if its joints are not the controller's, each once, or a position is not finite.
+        Without a state, a velocity is the setpoint's own and an effort is zero: there is nothing to close a loop with.
         """
-        names = tuple(target.names)
-        if len(target.positions) != len(names):
-            raise BadInputError(f"policy/action: {len(names)} names, {len(target.positions)} positions")
-        _check_names("policy/action", names, self.names, "the controller's")
-        given = np.array(target.positions, dtype=float)[[names.index(name) for name in self.names]]
-        if not np.isfinite(given).all():
-            name = self.names[int(np.flatnonzero(~np.isfinite(given))[0])]
-            raise BadInputError(f"policy/action: {name}: the position is not finite")
-        before = given if self._target is None else self._target
-        self._feed_forward = (given - before) / self.control_period
-        self._target = given
-
-    def command(self, position: Array | None = None, velocity: Array | None = None) -> Command | None:
-        """Return the command for the newest target, or None while there is none or the state that it needs is missing.
-
-        `position` and `velocity` are measured, in the order of `names`.
-        """
-        target = self._target
-        if target is None or (self.needs_state and position is None):
-            return None
-        values = target
+        if self._kind == "position":
+            position = setpoint.position
+            return Command(self.names, tuple(position[place] for place in self._order), self.period)
+        wanted, speed = (np.array(row)[self._order] for row in (setpoint.position, setpoint.velocity))
         if self._kind == "velocity":
-            error = np.zeros(len(target)) if position is None else target - position
-            values = self._feed_forward + self._proportional * error
-            values = np.clip(values, -self._velocity_limit, self._velocity_limit)
-        elif self._kind == "effort" and position is not None:
-            rate = np.zeros(len(target)) if velocity is None else velocity
-            values = self._proportional * (target - position) - self._derivative * rate
-            values = np.clip(values, -self._effort_limit, self._effort_limit)
-        return Command(self.names, tuple(values.tolist()), self.control_period)
-
-    def hold(self) -> None:
-        """The targets have ceased: stay at the last one, without the velocity that led to it."""
-        self._feed_forward = np.zeros(len(self.names))
+            error = np.zeros(len(wanted)) if state is None else wanted - state.joint_position[0][self._order]
+            values = np.clip(speed + self._proportional * error, -self._velocity_limit, self._velocity_limit)
+        elif state is None:
+            values = np.zeros(len(wanted))
+        else:
+            error = wanted - state.joint_position[0][self._order]
+            lag = speed - state.joint_velocity[0][self._order]
+            effort = self._proportional * error + self._derivative * lag
+            values = np.clip(effort, -self._effort_limit, self._effort_limit)
+        return Command(self.names, tuple(values.tolist()), self.period)
 
     def end(self) -> Command | None:
-        """Forget the target; return what ends all motion: zeros, or None where the last position does."""
-        self._target = None
-        self.hold()
-        if not self.must_end_motion:
-            return None
-        return Command(self.names, (0.0,) * len(self.names), self.control_period)
+        """Return what ends all motion: zeros, or None where the last position does."""
+        return Command(self.names, (0.0,) * len(self.names), self.period) if self.must_end_motion else None
 
 
 def _check_names(what: str, given: Sequence[str], expected: Sequence[str], whose: str) -> None:

@@ -7,7 +7,7 @@ an active policy is no robot.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,9 @@ CALL_TIMEOUT = 20.0
 
 ANSWER_TIMEOUT = 4.0
 """Seconds after which an answer counts as lost; an activation waits for the robot's state before it answers."""
+
+FRESH_TRUTHS = 20
+"""Truths after a reset until every node has seen the robot where it is now."""
 
 EPISODE_GRACE = 10.0
 """Seconds beyond its length after which an episode without truth is called lost."""
@@ -68,7 +71,10 @@ class Episode:
 
 
 class EvaluationNode(Node):
-    """Drives a running deployment of the simulated robot, one episode after the other."""
+    """Drives a running deployment of the simulated robot, one episode after the other.
+
+    For each the safety node is stopped, reset and armed, as a person would who moves the robot by hand.
+    """
 
     def __init__(self, robot: RobotSpec, task: TaskSpec) -> None:
         """Connect to the policy node and the simulated robot."""
@@ -82,12 +88,14 @@ class EvaluationNode(Node):
         self._change = self.create_client(ChangeState, "policy/change_state")
         self._state = self.create_client(GetState, "policy/get_state")
         self._reset = self.create_client(Trigger, "sim_robot/reset")
+        self._safety = {name: self.create_client(Trigger, f"safety/{name}") for name in ("stop", "reset", "arm")}
+        self._truths = 0
         self.create_subscription(PointStamped, "sim_robot/tool", self._on_tool, QoSProfile(depth=100))
 
     def running(self, timeout: float) -> bool:
         """Return whether a policy node and a simulated robot are there within `timeout` seconds."""
         limit = time.monotonic() + timeout
-        clients = (self._change, self._state, self._reset)
+        clients = (self._change, self._state, self._reset, *self._safety.values())
         while not all(client.service_is_ready() for client in clients):
             if time.monotonic() > limit:
                 return False
@@ -100,12 +108,9 @@ class EvaluationNode(Node):
         Raises:
             RunFailedError: if a node does not answer or the truth stops coming.
         """
-        self._leave("active", Transition.TRANSITION_DEACTIVATE)
-        response = self._call(self._reset, Trigger.Request(), "sim_robot/reset")
-        if not response.success:
-            raise RunFailedError(f"sim_robot/reset: {response.message}")
-        self._reach("inactive", Transition.TRANSITION_CONFIGURE, "unconfigured")
-        self._reach("active", Transition.TRANSITION_ACTIVATE, "inactive")
+        self._put_at_a_start()
+        self._reach("active", {"inactive": Transition.TRANSITION_ACTIVATE})
+        self._demand("arm", "state is holding")
         self._wait(lambda: self._goal.get_subscription_count() > 0, CALL_TIMEOUT, "a listener on goal_pose")
         episode = Episode(goal)
         message = PoseStamped()
@@ -126,6 +131,7 @@ class EvaluationNode(Node):
         self.destroy_node()
 
     def _on_tool(self, message: PointStamped) -> None:
+        self._truths += 1
         episode = self._episode
         if episode is None or (episode.times and episode.times[-1] >= self.task.episode_length):
             return
@@ -136,18 +142,39 @@ class EvaluationNode(Node):
         episode.times.append(stamp - self._began)
         episode.errors.append(float(np.linalg.norm(tool - episode.goal)))
 
-    def _leave(self, state: str, transition: int) -> None:
-        if self._current() == state:
-            self._transition(transition)
+    def _put_at_a_start(self) -> None:
+        """Put the robot at a new start while the policy is inactive; a node that starts by itself may need a second."""
+        ways = {"active": Transition.TRANSITION_DEACTIVATE, "unconfigured": Transition.TRANSITION_CONFIGURE}
+        while True:
+            self._reach("inactive", ways)
+            self._demand("stop", "")
+            self._demand("reset", "state is disarmed")
+            response = self._call(self._reset, Trigger.Request(), "sim_robot/reset")
+            if not response.success:
+                raise RunFailedError(f"sim_robot/reset: {response.message}")
+            if self._current() == "inactive":
+                break
+        seen = self._truths  # the safety node arms where it last saw the robot: let it see the new start
+        self._wait(lambda: self._truths >= seen + FRESH_TRUTHS, CALL_TIMEOUT, "the truth")
 
-    def _reach(self, state: str, transition: int, before: str) -> None:
-        """Make the transition if the node is in the state before it; try again while it says no."""
+    def _demand(self, what: str, done: str) -> None:
+        """Ask the safety node until it agrees, or says that it is `done` already: its answer may have been lost."""
         limit = time.monotonic() + CALL_TIMEOUT
-        while self._current() != state:
+        while True:
+            response = self._call(self._safety[what], Trigger.Request(), f"safety/{what}")
+            if response.success or (done and response.message.startswith(done)):
+                return
+            if time.monotonic() > limit:
+                raise RunFailedError(f"safety/{what}: {response.message}")
+
+    def _reach(self, state: str, ways: Mapping[str, int]) -> None:
+        """Make the transitions that lead there, each from its state; try again while the node says no."""
+        limit = time.monotonic() + CALL_TIMEOUT
+        while (current := self._current()) != state:
             if time.monotonic() > limit:
                 raise RunFailedError(f"policy node: did not become {state} in {CALL_TIMEOUT} s; its log says why")
-            if self._current() == before:
-                self._transition(transition)
+            if current in ways:
+                self._transition(ways[current])
 
     def _current(self) -> str:
         label: str = self._call(self._state, GetState.Request(), "policy/get_state").current_state.label

@@ -25,6 +25,7 @@ from ppo_robot.spec.strict import build
 COMMANDS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 SENSORS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 TELEMETRY = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
+EVENTS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -75,6 +76,7 @@ def describe(field: dataclasses.Field[Any], hint: Any) -> ParameterDescriptor:
 def run_node(make: Callable[[], Node], arguments: list[str] | None = None) -> int:
     """Run one node until SIGINT or SIGTERM and return the exit code; `close()` of the node ends its own threads.
 
+    A node with `ended()` goes on working after the signal until that is true.
     An exception out of a callback is logged and ends the process with 4: a node that goes on half alive is worse.
     """
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -91,8 +93,9 @@ def run_node(make: Callable[[], Node], arguments: list[str] | None = None) -> in
         node = make()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        while rclpy.ok() and not stopping:
-            executor.spin_once(timeout_sec=0.1)
+        ended = getattr(node, "ended", lambda: True)
+        while rclpy.ok() and not (stopping and ended()):
+            executor.spin_once(timeout_sec=0.1 if not stopping else 0.01)
         return 0
     except ExternalShutdownException:
         return 0

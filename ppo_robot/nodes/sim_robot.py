@@ -69,10 +69,8 @@ class SimRobotNode(Node):
         spec: SimRobotSpec = declare_spec(self, SimRobotSpec(), "sim_robot")
         self._real_time = bool(self._read("real_time", True, "false: publish /clock, as fast as commands answer"))
         timeout = self._lockstep_timeout()
-        # In lockstep every state is one that a command answers; a state in between would leave that open.
-        rate = spec.state_rate if self._real_time or timeout == 0.0 else 1.0 / task.control_period
         controllers = self._controllers()
-        self.core = SimRobotCore(robot, task, controllers, spec.plant, rate, spec.seed)
+        self.core = SimRobotCore(robot, task, controllers, spec.plant, spec.state_rate, spec.seed)
         self._declare_faults()
         self._joint_states = self.create_publisher(JointState, "/joint_states", COMMANDS)
         self._truth = self.create_publisher(JointState, "~/truth", TRUTH)
@@ -95,7 +93,7 @@ class SimRobotNode(Node):
             self.loop = Lockstep(self.core.state_period, self._tick_simulated, timeout, self._on_loop_error)
         self.loop.start()
         self.get_logger().info(
-            f"{robot.name} in {spec.plant}, states at {rate:g} Hz, {', '.join(c.topic for c in controllers)}"
+            f"{robot.name} in {spec.plant}, states at {spec.state_rate:g} Hz, {', '.join(c.topic for c in controllers)}"
         )
 
     def close(self) -> None:

@@ -14,11 +14,6 @@ from ppo_robot.paths import share_directory
 from ppo_robot.spec.deployment import DeploymentSpec, load_deployment
 from ppo_robot.spec.strict import nearest
 
-SIMULATED_ONLY = (
-    "until the safety node exists, deploy runs against the simulated robot only; give plant:=sim or plant:=mujoco to"
-    " start one, or plant:=running where a sim_robot runs already"
-)
-
 Remappings = tuple[tuple[str, str], ...]
 
 
@@ -110,8 +105,8 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         Argument(
             "plant",
             "hardware",
-            "sim (PyBullet) or mujoco: start a simulated robot; running: a sim_robot runs already; hardware: refused"
-            " until the safety node exists",
+            "sim (PyBullet) or mujoco: start a simulated robot; running: a sim_robot runs already; hardware: the robot"
+            " itself, which stays disarmed until safety/arm is called",
             ("hardware", "sim", "mujoco", "running"),
         ),
         Argument(
@@ -133,8 +128,7 @@ def system(name: str, given: Mapping[str, str]) -> list[ProcessSpec]:
     """Return the processes of a system, in the order in which they start.
 
     Raises:
-        BadInputError: if the system or an argument is unknown, a value is not allowed, or deploy is to run against
-            anything but a simulated robot.
+        BadInputError: if the system or an argument is unknown, or a value is not allowed.
     """
     if name not in ARGUMENTS:
         raise BadInputError(f"unknown system '{name}'{nearest(name, ARGUMENTS)}")
@@ -180,9 +174,12 @@ def _sim(values: dict[str, str]) -> list[ProcessSpec]:
 
 def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
     plant = values["plant"]
-    if plant == "hardware":
-        raise BadInputError(f"deploy: plant:=hardware: {SIMULATED_ONLY}")
     deployment = load_deployment(values["config"])
+    if plant == "hardware" and not deployment.hardware:
+        raise BadInputError(
+            f"deploy: plant:=hardware with config:={values['config']}, which is for the simulated robot; give"
+            " plant:=sim, or the config:= of the robot's own controller (config/deploy/forward_position.yaml is an example)"
+        )
     seed = _number("deploy", values, "seed", int)
     policy: dict[str, Any] = {"bundle": values["bundle"], "autostart": True}
     policy |= dataclasses.asdict(deployment.policy) | {"seed": seed}
@@ -190,16 +187,17 @@ def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
         policy["action"] = values["action"]
     if values["goal"]:
         policy["goal"] = parse_goal(values["goal"])
-    relay: dict[str, Any] = {"bundle": values["bundle"], "deployment": values["config"], "simulated": True}
+    safety: dict[str, Any] = {"bundle": values["bundle"], "deployment": values["config"]}
+    safety["arm"] = plant != "hardware"
     if values["real_time"] == "false":
-        policy["use_sim_time"] = relay["use_sim_time"] = True
+        policy["use_sim_time"] = safety["use_sim_time"] = True
     states = _remappings({"/joint_states": deployment.joint_state_topic})
     goals = _remappings({"goal_pose": deployment.goal_topic})
     processes = [
         ProcessSpec("policy", "ppo_robot.nodes.policy", "policy_node", policy, states + goals),
-        ProcessSpec("command_relay", "ppo_robot.nodes.relay", "command_relay", relay, states),
+        ProcessSpec("safety", "ppo_robot.nodes.safety", "safety_node", safety, states),
     ]
-    if plant != "running":
+    if plant in ("sim", "mujoco"):
         engine = "mujoco" if plant == "mujoco" else "pybullet"
         processes.insert(0, _sim_robot("deploy", values, deployment, engine))
     return processes
@@ -218,6 +216,8 @@ def _sim_robot(name: str, values: dict[str, str], deployment: DeploymentSpec, pl
         "controller_type": controller.type,
         "controller_interface": controller.interface,
     }
+    if values["real_time"] == "false":  # then the safety node answers each state with a setpoint
+        parameters["state_rate"] = deployment.safety.rate
     if values["state_rate"]:
         parameters["state_rate"] = _number(name, values, "state_rate", float)
     if controller.joints:  # ROS knows no empty list

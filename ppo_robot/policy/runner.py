@@ -69,6 +69,8 @@ class ControlPath:
             state=state,
             goal_position=goal_position,
             joint_target=self.actions.joint_target,
+            joint_target_velocity=self.actions.joint_target_velocity,
+            joint_target_acceleration=self.actions.joint_target_acceleration,
             action=self.actions.action,
             previous_action=self.actions.previous_action,
             self_collision=self._self_collision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ class Reference:
 class ActionInput:
     """Checks actions and lays a curve through those it took.
 
-    The curve is the uniform quadratic B-spline of the targets, which moves on by one target a control period: position
-    and velocity are continuous, no target is overshot, and once targets stand still it ends at them. It lags behind the
-    newest target by one and a half periods at most.
+    The curve is the uniform cubic B-spline of the targets (de Boor 1978), which moves on by one target a control
+    period: position, velocity and acceleration are continuous, its jerk is the targets' third difference, so that
+    targets which keep to the limits make a curve that does. No target is overshot, and once they stand still it ends at
+    them. It lags behind the newest target by two periods.
     """
 
     def __init__(
@@ -53,6 +55,15 @@ class ActionInput:
         """Drop every action; the next good one counts whatever its stamp."""
         self._targets, self._stamp, self.received = [], 0.0, -math.inf
 
+    def lead_from(self, position: Sequence[float]) -> None:
+        """Let the curve begin at rest at a position (J,) rad, from which the next action leads away."""
+        self._targets = [list(position)] * 4
+
+    @property
+    def newest(self) -> list[float]:
+        """The target that came last, (J,) rad; before the first, what the curve begins from."""
+        return self._targets[-1]
+
     def accept(self, action: Action, ros_now: float, now: float) -> Refusal | None:
         """Take an action; return why it was refused, or None. `ros_now` is the stamps' clock, `now` the monotonic."""
         refusal = self._refusal(action, ros_now)
@@ -62,7 +73,7 @@ class ActionInput:
         order = {name: place for place, name in enumerate(action.joint_names)}
         target = [float(action.position[order[name]]) for name in self.joint_names]
         self._stamp, self.received = action.stamp, now
-        self._targets = [*self._targets[-2:], target] if self._targets else [target] * 3
+        self._targets = [*self._targets[-3:], target] if self._targets else [target] * 4
         return None
 
     def fresh(self, now: float) -> bool:
@@ -75,18 +86,19 @@ class ActionInput:
             return None
         period = self.control_period
         along = (now - self.received) / period
-        first, second, third = self._targets
-        while along > 1.0 and not first == second == third:  # no newer target came in time: the newest one stays
-            first, second, along = second, third, along - 1.0
-        along = min(max(along, 0.0), 1.0)
-        before, both = (1.0 - along) ** 2 / 2.0, along * along / 2.0
-        middle = 1.0 - before - both
-        rows = list(zip(first, second, third, strict=True))
-        return Reference(
-            [before * a + middle * b + both * c for a, b, c in rows],
-            [((b - a) * (1.0 - along) + (c - b) * along) / period for a, b, c in rows],
-            [(a - 2.0 * b + c) / period**2 for a, b, c in rows],
+        points = self._targets
+        while along > 1.0 and points[0] != points[-1]:  # no newer target came in time: the newest one stays
+            points, along = [*points[1:], points[-1]], along - 1.0
+        u = min(max(along, 0.0), 1.0)
+        v = 1.0 - u
+        weights = v**3 / 6.0, (3.0 * u**3 - 6.0 * u * u + 4.0) / 6.0, (3.0 * v**3 - 6.0 * v * v + 4.0) / 6.0, u**3 / 6.0
+        slopes = [one / period for one in (-v * v / 2.0, 1.5 * u * u - 2.0 * u, 2.0 * v - 1.5 * v * v, u * u / 2.0)]
+        bends = [one / period**2 for one in (v, 3.0 * u - 2.0, 3.0 * v - 2.0, u)]
+        columns = list(zip(*points, strict=True))
+        position, velocity, acceleration = (
+            [sum(map(operator.mul, factors, row)) for row in columns] for factors in (weights, slopes, bends)
         )
+        return Reference(position, velocity, acceleration)
 
     def _refusal(self, action: Action, ros_now: float) -> Refusal | None:
         names = tuple(action.joint_names)

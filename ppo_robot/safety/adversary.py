@@ -15,7 +15,7 @@ from ppo_robot.safety.actions import Action
 from ppo_robot.safety.envelope import Envelope
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import Cause, State
-from ppo_robot.safety.stepper import Setpoint
+from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.safety.witness import Bounds, judge_setpoints
 from ppo_robot.spec.safety import SafetySpec
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,13 @@ import numpy as np
 from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.joint_input import Refusal as StateRefusal
 from ppo_robot.safety.actions import Action, ActionInput, Reference
+from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import ARMED, Cause, Limit, Refusal, State
-from ppo_robot.safety.stepper import Setpoint, Stepper
-from ppo_robot.safety.watch import BodyWatch
+from ppo_robot.safety.setpoint import Setpoint
+from ppo_robot.safety.stepper import Stepper
+from ppo_robot.safety.watch import BodyWatch, Lasting
 from ppo_robot.spec.safety import SafetySpec
 from ppo_robot.state import RobotState
 
@@ -46,12 +50,15 @@ class Envelope:
     `now` is always the monotonic time in s, `ros_now` the time of the stamps.
     """
 
-    def __init__(self, limits: SafetyLimits, spec: SafetySpec, control_period: float) -> None:
-        """Prepare, disarmed. `control_period` is the policy's, s."""
+    def __init__(
+        self, limits: SafetyLimits, spec: SafetySpec, control_period: float, body: LinkBody | None = None
+    ) -> None:
+        """Prepare, disarmed. `control_period` is the policy's, s; without a `body` no links are guarded."""
         self.limits = limits
         self.spec = spec
         self.period = 1.0 / spec.rate
-        self.stepper = Stepper(limits, self.period, spec.latency)
+        self.guard = Guard(body, limits, spec) if body is not None else None
+        self.stepper = Stepper(limits, self.period, spec.latency, self.guard)
         self.states = JointInput(limits.joint_names, spec.state_timeout, spec.future_tolerance)
         self.actions = ActionInput(limits.joint_names, control_period, spec.policy_timeout, spec.future_tolerance)
         self.counters: Counter[str] = Counter()
@@ -63,6 +70,10 @@ class Envelope:
         self._clock_offset: float | None = None
         self._since = 0.0
         self._none = (Limit(0),) * limits.joints
+        self._tilted = Lasting(spec.tilt_time)
+        self._tilt_seen = -math.inf
+        self._seen: float | None = None
+        self._pushing = [0.0] * limits.joints
 
     # What comes in.
 
@@ -73,6 +84,21 @@ class Envelope:
     def take_action(self, action: Action, ros_now: float, now: float) -> Refusal | None:
         """Take a policy's action; return why it was refused, or None."""
         return self.actions.accept(action, ros_now, now)
+
+    def take_tilt(self, angle: float, now: float) -> None:
+        """Take the angle in rad of a floating base against the vertical; one that lasts too long stops the robot."""
+        limit = self.spec.tilt_limit
+        self._tilt_seen = now
+        # Written so that NaN counts as tilted.
+        if limit is not None and self._tilted.holds(not angle <= limit, now) and self.state in ARMED:
+            self.stop(Cause.TILT, f"by {angle:.2f} rad", now)
+
+    def take_publishers(self, topic: str, count: int, now: float) -> None:
+        """Take how many publish a topic that only one may publish; a second one stops the robot."""
+        if count > 1:
+            self.counters["second_publisher"] += 1
+            if self.state in ARMED:
+                self.stop(Cause.SECOND_PUBLISHER, f"{count} on {topic}", now)
 
     def arm(self, now: float) -> str | None:
         """Begin to blend from the measured pose; return why that is not possible, or None."""
@@ -134,17 +160,17 @@ class Envelope:
             if self.stepper.at_rest:
                 self._enter(State.STOPPED, now)
         self.counters["changed"] += changed
-        sending = self.state is not State.DISARMED and self._begun
+        sending = self.state is not State.DISARMED and self.stepper.begun
         setpoint = self.stepper.setpoint if sending else None
         return Verdict(self.state, setpoint, limits, changed, self.cause, self.detail)
 
-    _begun = False
-
     def _begin(self, state: RobotState, now: float) -> None:
         self.stepper.begin(state.joint_position[0].tolist())
-        self._begun = True
         self.actions.forget()
+        self.actions.lead_from(self.stepper.setpoint.position)
         self._watch.forget()
+        self._tilted = Lasting(self.spec.tilt_time)
+        self._seen = None
         self._last_cycle = None
         self._clock_offset = None
         self._enter(State.HOLDING, now)
@@ -184,9 +210,18 @@ class Envelope:
         if state is None:
             self.stop(Cause.STATE_LOST, f"none within {self.spec.state_timeout} s", now)
             return
+        if self.spec.tilt_limit is not None and now - self._tilt_seen > self.spec.state_timeout:
+            self.stop(Cause.STATE_LOST, f"no tilt within {self.spec.state_timeout} s", now)
+            return
         cause, detail = self._watch.check(state, self.stepper.setpoint.position, now)
         if cause is not None:
             self.stop(cause, detail, now)
+        elif state.stamp[0] != self._seen:
+            self._seen = float(state.stamp[0])
+            self._pushing = self._watch.pushing(state)
+            near = self.guard.too_near(state.joint_position[0].tolist()) if self.guard is not None else ""
+            if near:
+                self.stop(Cause.CLEARANCE, near, now)
 
     def _follow(self, now: float) -> tuple[tuple[Limit, ...], bool]:
         """Take one step for the policy; return the limits of each joint and whether they changed anything."""
@@ -197,25 +232,42 @@ class Envelope:
         if self.state is State.HOLDING:
             self._enter(State.BLENDING, now)
         blending = self.state is State.BLENDING
-        refused = self.stepper.advance(
-            reference.position, reference.velocity, reference.acceleration, self._speed(now) if blending else 1.0
-        )
-        limits = tuple(self._limit(joint, reference, refused[joint], blending) for joint in range(self.limits.joints))
+        asked, reference = reference, self._relieved(reference)
+        speed = self._speed(now) if blending else 1.0
+        if self.guard is not None:
+            speed *= self.guard.share
+        refused = self.stepper.advance(reference.position, reference.velocity, reference.acceleration, speed)
+        limits = tuple(self._limit(joint, asked, refused[joint], blending) for joint in range(self.limits.joints))
         changed = any(limits)
-        if blending:
-            if now - self._since >= self.spec.blend_time and not changed:
+        if blending:  # at once over for a policy that starts from where the robot is
+            due = now - self._since >= self.spec.blend_time and not self._far(
+                reference.position, self.spec.intervention
+            )
+            if due or not self._far(self.actions.newest, self.spec.blend_distance):
                 self._enter(State.ACTIVE, now)
-            elif not self._far(reference):
-                self._enter(State.ACTIVE if now - self._since >= self.spec.blend_time else State.BLENDING, now)
         else:
             self._enter(State.LIMITED if changed else State.ACTIVE, now)
         return limits, changed
+
+    def _relieved(self, reference: Reference) -> Reference:
+        """Return the reference with every joint that is at its effort limit where it is: it may not push further."""
+        if not any(self._pushing):
+            return reference
+        rows = zip(self.stepper.setpoint.position, reference.position, self._pushing, strict=True)
+        kept = [(wanted - sent) * push > 0.0 for sent, wanted, push in rows]
+        sent = self.stepper.setpoint.position
+        return Reference(
+            [at if keep else wanted for keep, at, wanted in zip(kept, sent, reference.position, strict=True)],
+            [0.0 if keep else v for keep, v in zip(kept, reference.velocity, strict=True)],
+            [0.0 if keep else a for keep, a in zip(kept, reference.acceleration, strict=True)],
+        )
 
     def _hold(self, now: float) -> None:
         """Come to rest for a policy that is silent, and stop for one that stays so."""
         was_moving = self.state is not State.HOLDING
         self._enter(State.HOLDING, now)
         self.stepper.stop()
+        self.actions.lead_from(self.stepper.setpoint.position)
         if was_moving:
             self.counters["held"] += 1
         if self.actions.received > -math.inf and now - self._since > self.spec.hold_timeout:
@@ -229,17 +281,21 @@ class Envelope:
         along = min(1.0, max(0.0, (now - self._since) / spec.blend_time))
         return spec.blend_speed + (1.0 - spec.blend_speed) * along
 
-    def _far(self, reference: Reference) -> bool:
-        rows = zip(self.stepper.setpoint.position, reference.position, strict=True)
-        return any(abs(sent - wanted) > self.spec.intervention for sent, wanted in rows)
+    def _far(self, position: Sequence[float], distance: float) -> bool:
+        rows = zip(self.stepper.setpoint.position, position, strict=True)
+        return any(abs(sent - wanted) > distance for sent, wanted in rows)
 
     def _limit(self, joint: int, reference: Reference, refused: bool, blending: bool) -> Limit:
         wanted, sent = reference.position[joint], self.stepper.setpoint.position[joint]
-        limit = Limit(0)
+        limit = self.stepper.forbidden
         if not self.limits.lower[joint] <= wanted <= self.limits.upper[joint]:
             limit |= Limit.POSITION
         if refused:
             limit |= Limit.STOP
+        if (wanted - sent) * self._pushing[joint] > 0.0:
+            limit |= Limit.EFFORT
         if abs(sent - wanted) > self.spec.intervention:
+            if self.guard is not None and self.guard.share < 1.0:
+                limit |= Limit.CLEARANCE
             limit |= Limit.BLEND if blending else (Limit.DYNAMICS if not limit else Limit(0))
         return limit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ruckig import (
     ControlInterface,
@@ -17,7 +16,10 @@ from ruckig import (
     Trajectory,
 )
 
+from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
+from ppo_robot.safety.reasons import Limit
+from ppo_robot.safety.setpoint import Setpoint
 
 ROUNDING = 1e-9
 """rad (m): how far arithmetic alone may put the extremum of a stop beyond a limit; it does not add up over steps."""
@@ -28,17 +30,8 @@ PLANNED = (Result.Working, Result.Finished)
 TARGET_SHARE = 0.98
 """Of the velocity limit, what a target may move at: the rest is for catching up with it."""
 
-ACCELERATION_SHARE = 0.7
+ACCELERATION_SHARE = 0.9
 """Of the acceleration limit, the same. Beyond it the limit, not the target, shapes the motion anyway."""
-
-
-@dataclass(frozen=True)
-class Setpoint:
-    """What a step sends: position (J,) rad, velocity (J,) rad/s and acceleration (J,) rad/s^2, of each joint."""
-
-    position: tuple[float, ...]
-    velocity: tuple[float, ...]
-    acceleration: tuple[float, ...]
 
 
 class Stepper:
@@ -47,14 +40,17 @@ class Stepper:
     Position, velocity, acceleration and jerk limits hold by construction: each step is either one of a time-optimal
     jerk-limited trajectory (Berscheid and Kröger 2021, ruckig) or one of the stop that was computed, and found to end
     inside the position limits, when the setpoint before was sent. A step towards the target is taken by a joint only if
-    a stop that begins `latency` later still ends inside.
+    a stop that begins `latency` later still ends inside. A guard may forbid steps for other reasons; then the stop goes
+    on by a step, too.
 
     Not thread-safe.
     """
 
-    def __init__(self, limits: SafetyLimits, period: float, latency: float) -> None:
+    def __init__(self, limits: SafetyLimits, period: float, latency: float, guard: Guard | None = None) -> None:
         """Prepare; call `begin` before the first step. `period` and `latency` in s."""
         self.limits = limits
+        self.guard = guard
+        self.forbidden = Limit(0)
         self.period = period
         self.latency = latency
         joints = limits.joints
@@ -85,7 +81,12 @@ class Stepper:
         self.lower = tuple(map(min, limits.lower, at))
         self.upper = tuple(map(max, limits.upper, at))
         still = (0.0,) * limits.joints
-        self._accept(Setpoint(at, still, still))
+        self._followed = None
+        self.begun = True
+        self._trial.plan(Setpoint(at, still, still))
+        self._take(Setpoint(at, still, still))
+        if self.guard is not None:
+            self.guard.begin(at)
 
     def advance(
         self,
@@ -104,7 +105,9 @@ class Stepper:
 
         Returns:
             Of each joint, whether it stops instead, because behind that step no stop would remain inside the limits.
+            Where the guard forbade the step, `forbidden` says why, and all joints stop.
         """
+        self.forbidden = Limit(0)
         joints, shares = self.limits.joints, [speed] * self.limits.joints if isinstance(speed, float) else speed
         rows = zip(position, velocity, acceleration, shares, strict=True)
         aims = [self._aim(joint, *row) for joint, row in enumerate(rows)]
@@ -135,7 +138,11 @@ class Stepper:
         most = TARGET_SHARE * fastest
         moving = min(max(float(velocity), -most), most)
         largest, jerk = limits.acceleration[joint], limits.jerk[joint]
-        return float(position), moving, _reachable(acceleration, moving, fastest, largest, jerk), fastest
+        turning = _reachable(acceleration, moving, fastest, largest, jerk)
+        # A period ago it may not have been faster either, or nothing would be left for catching up with it.
+        change = turning * self.period
+        moving = min(max(moving, change - most), change + most)
+        return float(position), moving, turning, fastest
 
     def _see_from(self, aims: Sequence[tuple[float, float, float, float]]) -> None:
         """Place ruckig's problem into the frames that move with the targets, where each target rests at 0.
@@ -158,6 +165,7 @@ class Stepper:
     def stop(self) -> None:
         """Take one step of a stop: all joints come to rest together where the limits leave room for that."""
         brake = self._together
+        self.forbidden = Limit(0)
         possible = brake.plan(self.setpoint) and not any(self._leaves(brake))
         if not (possible and self._accept(brake.at(self.period))):
             self._accept(self._stop_step())
@@ -192,22 +200,35 @@ class Stepper:
         )
 
     def _accept(self, setpoint: Setpoint) -> bool:
-        """Make this the setpoint and let widened limits follow it inward, if a stop from it can be planned.
+        """Make this the setpoint if a stop from it can be planned and no guard forbids it.
 
-        One that lies on the stop of the setpoint before needs no plan: that stop goes on.
+        One that lies on the stop of the setpoint before needs no plan: that stop goes on. Nor does it need the guard.
         """
         on_the_stop = setpoint is self._followed
-        if self._trial.plan(setpoint):
-            self._stop, self._trial, self._stop_age = self._trial, self._stop, 0.0
+        planned = self._trial.plan(setpoint)
+        if planned and not on_the_stop and self.guard is not None:
+            ends = (self._trial.end(setpoint, self.latency), self._stop.end(self.setpoint, self.latency))
+            self.forbidden = self.guard.forbids(setpoint, ends[0], self.setpoint, ends[1])
+            if self.forbidden:
+                return False
+        if planned:
+            self._take(setpoint)
         elif on_the_stop:
             self._stop_age += self.period
-        else:
-            return False
+            self._move_to(setpoint)
+        return planned or on_the_stop
+
+    def _take(self, setpoint: Setpoint) -> None:
+        """Make this the setpoint, and the stop that was just planned from it the one that belongs to it."""
+        self._stop, self._trial, self._stop_age = self._trial, self._stop, 0.0
+        self._move_to(setpoint)
+
+    def _move_to(self, setpoint: Setpoint) -> None:
+        """Make this the setpoint; limits that were widened for a start outside follow it inward."""
         self.setpoint = setpoint
         limits = self.limits
         self.lower = tuple(map(min, limits.lower, map(max, self.lower, setpoint.position)))
         self.upper = tuple(map(max, limits.upper, map(min, self.upper, setpoint.position)))
-        return True
 
 
 class _Brake:
@@ -235,6 +256,15 @@ class _Brake:
         position, velocity, acceleration = self._trajectory.at_time(time)
         moved = tuple(p + origin for p, origin in zip(position, self._origin, strict=True))
         return Setpoint(moved, tuple(velocity), tuple(acceleration))
+
+    def end(self, setpoint: Setpoint, late: float) -> list[float]:
+        """Return where each joint rests, (J,) rad, if the stop from `setpoint` on it begins `late` s later.
+
+        To first order in what the velocity changes meanwhile, which a guard's own margins cover.
+        """
+        ends = self._trajectory.at_time(self._trajectory.duration)[0]
+        rows = zip(self._origin, ends, setpoint.velocity, strict=True)
+        return [origin + end + v * late for origin, end, v in rows]
 
     def extrema(self) -> list[tuple[float, float]]:
         """Return the lowest and the highest position of each joint."""

@@ -40,6 +40,8 @@ class BodyWatch:
         """Watch for these limits."""
         self._velocity = spec.overspeed * np.array(limits.velocity)
         self._effort = np.array(limits.effort)
+        self._lower, self._upper = np.array(limits.lower), np.array(limits.upper)
+        self._names = limits.joint_names
         self._spec = spec
         self.forget()
 
@@ -49,20 +51,40 @@ class BodyWatch:
         self._tracking = Lasting(spec.tracking_time)
         self._overspeed = Lasting(spec.overspeed_time)
         self._pushing = Lasting(spec.effort_time)
+        self._outside = Lasting(spec.tracking_time)
+        self._least: Array | None = None
 
     def check(self, state: RobotState, setpoint: Sequence[float], now: float) -> tuple[Cause | None, str]:
-        """Return why the robot must be stopped, or None, and the number of the joint that is furthest off."""
+        """Return why the robot must be stopped, or None, and the joint that is furthest off."""
         error = np.abs(state.joint_position[0] - setpoint)
         if self._tracking.holds(bool((error > self._spec.tracking_error).any()), now):
-            return Cause.TRACKING, f"joint {int(error.argmax())} is {error.max():.3f} off"
+            return Cause.TRACKING, f"{self._names[error.argmax()]} is {error.max():.3f} off"
         speed = np.abs(state.joint_velocity[0]) / self._velocity
         if self._overspeed.holds(bool((speed > 1.0).any()), now):
-            return Cause.OVERSPEED, f"joint {int(speed.argmax())} at {speed.max():.2f} of what is tolerated"
+            return Cause.OVERSPEED, f"{self._names[speed.argmax()]} at {speed.max():.2f} of what is tolerated"
         if self._pushing.holds(bool(self.at_effort_limit(state).any()), now):
-            return Cause.EFFORT, f"joint {int((np.abs(state.joint_effort[0]) / self._effort).argmax())}"
+            return Cause.EFFORT, self._names[(np.abs(state.joint_effort[0]) / self._effort).argmax()]
+        strayed = self._strayed(state.joint_position[0])
+        if self._outside.holds(bool((strayed > self._spec.stray).any()), now):
+            return Cause.OUTSIDE, f"{self._names[strayed.argmax()]} went {strayed.max():.3f} further out"
         return None, ""
+
+    def _strayed(self, position: Array) -> Array:
+        """Return how much further each joint is outside its limits than it was when it was least so, since the start.
+
+        A robot may be armed outside; from there it may only come back.
+        """
+        outside = np.maximum(0.0, np.maximum(self._lower - position, position - self._upper))
+        self._least = outside if self._least is None else np.minimum(self._least, outside)
+        strayed: Array = outside - self._least
+        return strayed
 
     def at_effort_limit(self, state: RobotState) -> NDArray[np.bool_]:
         """Return of each joint whether its motor gives all that it may."""
         at: NDArray[np.bool_] = np.abs(state.joint_effort[0]) >= self._effort
         return at
+
+    def pushing(self, state: RobotState) -> list[float]:
+        """Return of each joint at its effort limit the direction (-1 or 1) in which it pushes, of the others 0."""
+        directions: list[float] = (np.sign(state.joint_effort[0]) * self.at_effort_limit(state)).tolist()
+        return directions

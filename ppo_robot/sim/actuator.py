@@ -39,13 +39,18 @@ class PositionServo:
         self._reference[rows] = joint_position
 
     def advance(self, joint_target: Array) -> Array:
-        """Take the targets (B, J) rad of one control period; return the references (S, B, J) of its physics steps."""
+        """Take the targets of one control period, (B, J) rad or (S, B, J) where they differ from step to step.
+
+        Returns:
+            (S, B, J) rad, the references of its physics steps.
+        """
+        targets = np.broadcast_to(joint_target, self._out.shape)
         for step in range(self._substeps):
-            delayed = joint_target
+            delayed = targets[step]
             if self._delay_steps:
                 delayed = self._pipeline[0].copy()
                 self._pipeline[:-1] = self._pipeline[1:]
-                self._pipeline[-1] = joint_target
+                self._pipeline[-1] = targets[step]
             change = np.clip(delayed - self._limited, -self._step_limit, self._step_limit)
             self._limited += change
             self._reference += self._gain * (self._limited - self._reference)

@@ -17,6 +17,7 @@ from ppo_robot.mdp.rewards import RewardSum
 from ppo_robot.mdp.terminations import TerminationAny
 from ppo_robot.mdp.view import View, sum_of_squares
 from ppo_robot.sim.actuator import PositionServo
+from ppo_robot.sim.command import make_command_path
 from ppo_robot.sim.plants import PlantName, make_plant
 from ppo_robot.sim.randomness import STATE_WORDS, EnvironmentStreams
 from ppo_robot.sim.sensors import Sensors
@@ -32,7 +33,8 @@ EPISODE_METRICS = (
     *("return", "length", "success", "final_error", "settle_time", "action_rate", "collision"),
     *("goal_x", "goal_y", "goal_z"),
 )
-"""Columns of an ended episode's summary; after them, one for each reward term's share of the return."""
+"""Columns of an ended episode's summary; after them the safety envelope's intervention rate where it is simulated, and
+one for each reward term's share of the return."""
 
 
 @dataclass
@@ -93,6 +95,7 @@ class BatchEnv:
         self.model = RobotModel(robot)
         self.streams = EnvironmentStreams(seed, indices)
         self.plant = make_plant(plant, self.model, task.simulation, self.batch)
+        self.command = make_command_path(robot, task, self.batch)
         self.servo = PositionServo(
             task.simulation.actuator, self.model, task.simulation.physics_period, task.substeps, self.batch
         )
@@ -120,7 +123,8 @@ class BatchEnv:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Names of the columns of `StepResult.episode`."""
-        return EPISODE_METRICS + tuple(f"reward/{name}" for name in self.rewards.names)
+        guarded = ("intervention",) if self.command.intervention is not None else ()
+        return EPISODE_METRICS + guarded + tuple(f"reward/{name}" for name in self.rewards.names)
 
     def close(self) -> None:
         """Free the plant."""
@@ -154,6 +158,7 @@ class BatchEnv:
             self.goal_position[rows] = self._draw_goal(self.robot.workspace, rows, self.streams.uniform)
         else:
             self.goal_position[rows] = self.fixed_goal
+        self.command.reset(self.plant.truth, rows)
         self.servo.reset(self.plant.truth.joint_position[rows], rows)
         self.sensors.reset(self.plant.truth, rows, self.streams)
         self.actions.reset(self.sensors.measured.joint_position[rows], rows)
@@ -217,7 +222,7 @@ class BatchEnv:
     def _tick(self, action: NDArray[np.floating]) -> _Tick:
         """Advance every robot by one control period, whether or not its episode has ended."""
         target = self.actions.apply(action)
-        self.plant.step(self.servo.advance(target))
+        self.plant.step(self.servo.advance(self.command.advance(target, self.plant.truth)))
         self.sensors.measure(self.plant.truth, self.streams)
         self.episode_step += 1
         view = self._view(self.plant.truth, self._all)
@@ -236,7 +241,7 @@ class BatchEnv:
         self._sums[:, 2:] += shares
 
     def _summaries(self, tick: _Tick) -> Array:
-        steps = np.maximum(self.episode_step, 1)
+        steps, intervention = np.maximum(self.episode_step, 1), self.command.intervention
         columns = (
             self._sums[:, 0],
             self.episode_step,
@@ -246,6 +251,7 @@ class BatchEnv:
             np.sqrt(self._sums[:, 1] / (steps * self.action_size)) / self.task.control_period,
             self.plant.self_collision,
             *self.goal_position.T,
+            *((intervention,) if intervention is not None else ()),
         )
         return np.concatenate([np.stack([np.asarray(c, dtype=float) for c in columns], axis=1), self._sums[:, 2:]], 1)
 
@@ -253,14 +259,16 @@ class BatchEnv:
         return self._view(self.sensors.measured, rows)
 
     def _view(self, state: RobotState, rows: Rows) -> View:
-        whole = len(rows) == self.batch
+        whole, targets = len(rows) == self.batch, self.actions
         return View(
             model=self.model,
             state=state if whole else state.rows(rows),
             goal_position=self.goal_position if whole else self.goal_position[rows],
-            joint_target=self.actions.joint_target if whole else self.actions.joint_target[rows],
-            action=self.actions.action if whole else self.actions.action[rows],
-            previous_action=self.actions.previous_action if whole else self.actions.previous_action[rows],
+            joint_target=targets.joint_target if whole else targets.joint_target[rows],
+            joint_target_velocity=targets.joint_target_velocity if whole else targets.joint_target_velocity[rows],
+            joint_target_acceleration=targets.joint_target_acceleration[rows],
+            action=targets.action if whole else targets.action[rows],
+            previous_action=targets.previous_action if whole else targets.previous_action[rows],
             self_collision=self.plant.self_collision if whole else self.plant.self_collision[rows],
         )
 

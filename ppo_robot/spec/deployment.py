@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ppo_robot.spec.robot import find_config
+from ppo_robot.spec.safety import SafetySpec
 from ppo_robot.spec.strict import build, read_yaml, setting
 
 
@@ -30,7 +31,6 @@ class ControllerSpec:
     interface: Literal["position", "velocity", "effort"] = "position"
     joints: tuple[str, ...] = ()
     gains: dict[str, JointGains] = field(default_factory=dict)
-    command_timeout: float = setting(0.2, above=0.0, high=10.0, doc="s without an action after which motion ends")
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:
@@ -82,6 +82,7 @@ class DeploymentSpec:
     hardware: bool = True
     joint_state_topic: str = "/joint_states"
     goal_topic: str = "goal_pose"
+    safety: SafetySpec = field(default_factory=SafetySpec)
     policy: PolicyNodeSpec = field(default_factory=PolicyNodeSpec)
     sim_robot: SimRobotSpec = field(default_factory=SimRobotSpec)
 

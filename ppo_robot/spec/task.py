@@ -46,6 +46,10 @@ class ActionSpec:
     type: Literal["joint_position_increment", "joint_position"] = "joint_position_increment"
     scale: float = setting(0.9, above=0.0, high=1.0)
     filter_time_constant: float = setting(0.0, low=0.0, high=1.0, doc="s; first-order low-pass of the action; 0: none")
+    acceleration_share: float | None = setting(
+        None, above=0.0, high=1.0, doc="of each joint's acceleration limit, to which increments keep; null: not at all"
+    )
+    jerk_share: float = setting(1.0, above=0.0, high=1.0, doc="of each joint's jerk limit, with acceleration_share")
     joint_margin: float = setting(0.02, low=0.0, doc="rad kept from each position limit")
 
 
@@ -82,11 +86,17 @@ class SensorsSpec:
 
 @dataclass(frozen=True)
 class SimulationSpec:
-    """The simulated robot."""
+    """The simulated robot.
+
+    `command` says what lies between the policy's targets and the servo. hold: nothing, each target is sent at once and
+    held. spline: the curve through them that the safety envelope follows. envelope: the envelope itself, which takes
+    as long as all the rest.
+    """
 
     physics_period: float = setting(0.005, low=1e-4, high=0.05)
     gravity: float = setting(9.81, low=0.0)
     self_collision: bool = True
+    command: Literal["hold", "spline", "envelope"] = "hold"
     actuator: ActuatorSpec = field(default_factory=ActuatorSpec)
     sensors: SensorsSpec = field(default_factory=SensorsSpec)
 

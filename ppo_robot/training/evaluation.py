@@ -53,6 +53,7 @@ class Evaluation:
             "settle_time_s": _spread(settle) if len(settle) else None,
             "action_rate": self._mean("action_rate"),
             "self_collisions": int((self.column("collision") > 0.5).sum()) if "collision" in self.names else None,
+            "intervention_rate": self._mean("intervention"),
             "return_mean": self._mean("return"),
             "episodes": count,
         }

@@ -66,6 +66,8 @@ def print_result(result: dict[str, Any]) -> None:
     print(f"final error      {mean:.2f} mm mean, {p95:.2f} p95, {most:.2f} max")
     if settle is not None:
         print(f"settle time      {settle['mean']:.2f} s mean, {settle['p95']:.2f} p95")
+    if evaluation.get("intervention_rate") is not None:
+        print(f"intervention     {100.0 * evaluation['intervention_rate']:.2f} % of the safety envelope's cycles")
     print(f"episodes         {evaluation['episodes']}, seed {result['seed']}")
     if "steps" in result:
         passed = result["steps_to_bar"]

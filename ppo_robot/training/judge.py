@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.vector_env import WorkerVectorEnv
+from ppo_robot.spec.task import TaskSpec
 from ppo_robot.training.evaluation import EVALUATION_SEED_OFFSET, Evaluation, evaluate
 
 ActionMode = Literal["deterministic", "stochastic"]
@@ -31,6 +33,8 @@ def judge(
 ) -> Evaluation:
     """Run the bundle's policy in its task, in the simulator that it was trained in or in the other.
 
+    Where it was trained on the curve that the safety envelope follows, the envelope itself now follows it.
+
     Args:
         bundle: loaded and checked.
         episodes: how many.
@@ -45,7 +49,7 @@ def judge(
         BadInputError: if the goal lies outside the robot's workspace, or the plant's library is not installed.
     """
     count = min(ENVIRONMENTS, episodes)
-    env = WorkerVectorEnv(bundle.robot, bundle.task, count, min(workers, count), seed, plant)
+    env = WorkerVectorEnv(bundle.robot, _guarded(bundle.task), count, min(workers, count), seed, plant)
     try:
         if goal is not None:
             env.fix_goal((float(goal[0]), float(goal[1]), float(goal[2])))
@@ -57,3 +61,9 @@ def judge(
         return evaluate(env, act, episodes, seed, on_progress)
     finally:
         env.close()
+
+
+def _guarded(task: TaskSpec) -> TaskSpec:
+    if task.simulation.command != "spline":
+        return task
+    return dataclasses.replace(task, simulation=dataclasses.replace(task.simulation, command="envelope"))

@@ -170,7 +170,7 @@ def test_a_whole_system_is_found_good_reaches_a_goal_and_ends(
     up = launch("up", "deploy", "plant:=sim", "seed:=1")
     up.until(lambda: "active, deterministic" in up.stdout, "the policy")
     assert "[sim_robot]" in up.stdout
-    assert "[command_relay]" in up.stdout
+    assert "[safety]" in up.stdout
     path = tmp_path / "rows.json"
     doctor = launch("doctor", "--bundle", BUNDLE, "--seconds", 2, "--json", path)
     assert doctor.wait() == 0, doctor.stdout

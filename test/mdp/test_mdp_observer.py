@@ -23,7 +23,8 @@ def view(*velocities: float) -> View:
     state = RobotState.zeros(batch, 6)
     state.joint_velocity[:] = np.array(velocities)[:, None]
     zeros = np.zeros((batch, 6))
-    return View(MODEL, state, np.zeros((batch, 3)), zeros, zeros + 0.5, zeros, np.zeros(batch, dtype=bool))
+    targets = (zeros, zeros, zeros)
+    return View(MODEL, state, np.zeros((batch, 3)), *targets, zeros + 0.5, zeros, np.zeros(batch, dtype=bool))
 
 
 def rows(*index: int) -> NDArray[np.intp]:

@@ -25,13 +25,13 @@ def by_name(processes: list[ProcessSpec]) -> dict[str, ProcessSpec]:
 
 def test_deploy_with_a_simulated_robot() -> None:
     found = by_name(system("deploy", {**BUNDLE, "plant": "mujoco", "seed": "3", "goal": "0.4 0.1 0.4"}))
-    assert list(found) == ["sim_robot", "policy", "command_relay"]
+    assert list(found) == ["sim_robot", "policy", "safety"]
     assert all(process.required for process in found.values())
     assert found["sim_robot"].parameters["plant"] == "mujoco"
     assert found["policy"].parameters["autostart"] is True
     assert found["policy"].parameters["goal"] == [0.4, 0.1, 0.4]
     assert {found[name].parameters["seed"] for name in ("sim_robot", "policy")} == {3}
-    assert found["command_relay"].parameters == {**BUNDLE, "deployment": "sim", "simulated": True}
+    assert found["safety"].parameters == {**BUNDLE, "deployment": "sim", "arm": True}
     assert {process.parameters["bundle"] for process in found.values()} == {"/some/bundle"}
 
 
@@ -43,23 +43,31 @@ def test_the_simulated_robot_has_the_controller_that_the_deployment_talks_to() -
 
 
 def test_a_robot_that_runs_already_is_not_started() -> None:
-    assert [process.name for process in system("deploy", {**BUNDLE, "plant": "running"})] == ["policy", "command_relay"]
+    assert [process.name for process in system("deploy", {**BUNDLE, "plant": "running"})] == ["policy", "safety"]
 
 
 def test_in_simulated_time_every_node_follows_the_clock_of_the_simulated_robot() -> None:
     found = by_name(system("deploy", {**BUNDLE, "plant": "sim", "real_time": "false"}))
     assert found["sim_robot"].parameters["real_time"] is False
     assert found["policy"].parameters["use_sim_time"] is True
-    assert found["command_relay"].parameters["use_sim_time"] is True
+    assert found["safety"].parameters["use_sim_time"] is True
     real = by_name(system("deploy", {**BUNDLE, "plant": "sim"}))
     assert real["sim_robot"].parameters["real_time"] is True
     assert not any("use_sim_time" in process.parameters for process in real.values())
 
 
 @pytest.mark.parametrize("given", [{}, {"plant": "hardware"}])
-def test_deploy_on_hardware_is_refused_until_the_safety_node_exists(given: dict[str, str]) -> None:
-    with pytest.raises(BadInputError, match="until the safety node exists, deploy runs against the simulated robot"):
+def test_the_simulated_robots_deployment_is_not_for_hardware(given: dict[str, str]) -> None:
+    with pytest.raises(BadInputError, match="config:=sim, which is for the simulated robot; give plant:=sim"):
         system("deploy", given)
+
+
+@pytest.mark.parametrize("config", ["forward_position", "joint_trajectory"])
+def test_on_hardware_the_safety_node_is_there_and_waits_to_be_armed(config: str) -> None:
+    found = by_name(system("deploy", {**BUNDLE, "config": config}))
+    assert list(found) == ["policy", "safety"]
+    assert found["safety"].parameters["arm"] is False
+    assert found["safety"].required
 
 
 def test_topics_of_the_deployment_become_remappings(tmp_path: Path) -> None:
@@ -69,7 +77,7 @@ def test_topics_of_the_deployment_become_remappings(tmp_path: Path) -> None:
     found = by_name(system("deploy", {**BUNDLE, "plant": "sim", "config": str(config)}))
     states = ("/joint_states", "/arm/states")
     assert found["policy"].remappings == (states, ("goal_pose", "/go"))
-    assert found["sim_robot"].remappings == found["command_relay"].remappings == (states,)
+    assert found["sim_robot"].remappings == found["safety"].remappings == (states,)
 
 
 def test_train_is_the_command_with_its_arguments() -> None:
@@ -142,7 +150,7 @@ def test_setup_py_makes_an_executable_of_every_node(monkeypatch: pytest.MonkeyPa
         (["depoy"], "did you mean 'deploy'"),
         (["deploy", "plant=sim"], "expected NAME:=VALUE"),
         (["deploy", "plant:=sim", "plant:=mujoco"], "given twice"),
-        (["deploy"], "until the safety node exists"),
+        (["deploy"], "which is for the simulated robot"),
     ],
 )
 def test_up_refuses_bad_input_in_one_line(

@@ -146,7 +146,7 @@ def test_the_policy_runs_without_torch_and_pybullet_against_a_robot_elsewhere(tm
         until(lambda: (person.errors(GOAL, success.hold) <= success.tolerance).all(), "the tool to arrive", turn)
 
         blocked = {line.split(maxsplit=1)[1]: int(line.split()[0]) for line in log.read_text().splitlines()}
-        for module in ("ppo_robot.nodes.policy", "ppo_robot.nodes.relay"):
+        for module in ("ppo_robot.nodes.policy", "ppo_robot.nodes.safety"):
             (pid,) = {number for line, number in blocked.items() if f"-m {module} " in line and "leash" not in line}
             assert libraries(pid) == set()
         assert libraries(robot.process.pid) == {"pybullet"}  # so that the look into the memory is known to find it

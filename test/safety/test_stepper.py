@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppo_robot.safety.limits import SafetyLimits
-from ppo_robot.safety.stepper import Setpoint, Stepper
+from ppo_robot.safety.setpoint import Setpoint
+from ppo_robot.safety.stepper import Stepper
 from ppo_robot.safety.witness import Bounds, Violations, judge_setpoints
 
 PERIOD = 0.004

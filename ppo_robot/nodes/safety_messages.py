@@ -1,0 +1,65 @@
+"""Between the safety node's own types and ROS messages."""
+
+from __future__ import annotations
+
+import math
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Quaternion
+from rclpy.duration import Duration
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from ppo_robot.nodes.commands import Command
+from ppo_robot.safety.reasons import State
+from ppo_robot.spec.deployment import ControllerSpec
+
+LEVELS = {
+    State.BLENDING: DiagnosticStatus.OK,
+    State.ACTIVE: DiagnosticStatus.OK,
+    State.LIMITED: DiagnosticStatus.OK,
+    State.DISARMED: DiagnosticStatus.WARN,
+    State.HOLDING: DiagnosticStatus.WARN,
+    State.STOPPING: DiagnosticStatus.ERROR,
+    State.STOPPED: DiagnosticStatus.ERROR,
+}
+
+
+def level_of(state: State) -> bytes:
+    """Return the diagnostic level of a state."""
+    level: bytes = LEVELS[state]
+    return level
+
+
+def tilt_of(orientation: Quaternion) -> float:
+    """Return the angle in rad between a base's z axis and the vertical; NaN where it is no rotation.
+
+    The z axis after the rotation has the vertical component 1 - 2 (x^2 + y^2) of a unit quaternion.
+    """
+    x, y, z, w = orientation.x, orientation.y, orientation.z, orientation.w
+    length = x * x + y * y + z * z + w * w
+    if not 0.9 < length < 1.1:
+        return math.nan
+    return math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * (x * x + y * y) / length)))
+
+
+class ControllerMessage:
+    """One message of a controller's type, filled anew for each command."""
+
+    def __init__(self, controller: ControllerSpec) -> None:
+        """Prepare for a controller."""
+        self._forward = controller.type == "forward_command_controller"
+        self.kind = Float64MultiArray if self._forward else JointTrajectory
+        self._message = self.kind()
+
+    def fill(self, command: Command) -> Float64MultiArray | JointTrajectory:
+        """Return the message of a command; it is overwritten by the next."""
+        message = self._message
+        if self._forward:
+            message.data = list(command.values)
+            return message
+        message.joint_names = list(command.names)  # stamp zero: begin now
+        point = JointTrajectoryPoint(positions=list(command.values))
+        point.time_from_start = Duration(seconds=command.duration).to_msg()
+        message.points = [point]
+        return message

@@ -1,0 +1,87 @@
+"""What the links forbid: steps behind which they would come too near, leave the tool's box, or be too fast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.limits import SafetyLimits
+from ppo_robot.safety.reasons import Limit
+from ppo_robot.safety.setpoint import Setpoint
+from ppo_robot.spec.safety import SafetySpec
+
+SLOWEST = 0.1
+"""Share of the velocity limits that is left where the links are as near as they may be: enough to move away."""
+
+
+class Guard:
+    """Judges a step by where the robot would come to rest behind it.
+
+    What is wrong already may not become worse, so that a robot which is armed there can move out of it.
+    """
+
+    def __init__(self, body: LinkBody, limits: SafetyLimits, spec: SafetySpec) -> None:
+        """Guard `body` as `spec` asks."""
+        self._body = body
+        self._jerk = limits.jerk
+        self._spec = spec
+        self._distances = spec.self_collision and body.pairs > 0
+        self._box = bool(spec.tool_lower)
+        self.clearance = math.inf
+        self._start = math.inf
+
+    def begin(self, position: Sequence[float]) -> None:
+        """Begin where the robot is armed, (J,) rad; its links may be too near to each other there."""
+        self._start = self.clearance = self._body.clearance(position) if self._distances else math.inf
+
+    @property
+    def share(self) -> float:
+        """Share of the velocity limits that the distance of the links leaves."""
+        near, slow = self._spec.clearance_stop, self._spec.clearance_slow
+        if self.clearance >= slow:
+            return 1.0
+        return max(SLOWEST, (self.clearance - near) / (slow - near))
+
+    def forbids(
+        self, step: Setpoint, rest: Sequence[float], before: Setpoint, rest_before: Sequence[float]
+    ) -> Limit:
+        """Return what forbids a step from the setpoint `before`, or no limit.
+
+        `rest` is where the robot stands, (J,) rad, if it stops after the step, and `rest_before` if it stops now.
+        """
+        spec = self._spec
+        if self._distances:
+            clearance = self._body.clearance(rest)
+            if clearance < spec.clearance_stop and clearance < self._body.clearance(rest_before):
+                return Limit.CLEARANCE
+            self.clearance = clearance
+        if self._box:
+            outside = self._outside(rest)
+            if outside > 0.0 and outside > self._outside(rest_before):
+                return Limit.WORKSPACE
+        if spec.link_speed is not None:
+            speed = self._speed(step)
+            if speed > spec.link_speed and speed > self._speed(before):
+                return Limit.SPEED
+        return Limit(0)
+
+    def too_near(self, position: Sequence[float]) -> str:
+        """Return which links are, as measured, far nearer than any setpoint takes them, or nothing."""
+        if not self._distances:
+            return ""
+        clearance = self._body.clearance(position)
+        if clearance < 0.5 * min(self._spec.clearance_stop, self._start):
+            return f"{self._body.nearest_links(position)} are {1e3 * clearance:.1f} mm apart"
+        return ""
+
+    def _outside(self, position: Sequence[float]) -> float:
+        """Return how far in m the tool is outside its box, at most 0 inside."""
+        rows = zip(self._spec.tool_lower, self._body.tool_position(position), self._spec.tool_upper, strict=True)
+        return max(max(low - at, at - high) for low, at, high in rows)
+
+    def _speed(self, setpoint: Setpoint) -> float:
+        """Return the largest speed of a link in m/s on the way from a setpoint to rest: joints may yet speed up."""
+        rows = zip(setpoint.velocity, setpoint.acceleration, self._jerk, strict=True)
+        peak = [v + a * abs(a) / (2.0 * jerk) if v * a > 0.0 else v for v, a, jerk in rows]
+        return self._body.link_speed(setpoint.position, peak)
