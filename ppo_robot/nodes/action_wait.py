@@ -20,16 +20,28 @@ class ActionWait:
         self._acted_at: float | None = None
         self._waiting_since: float | None = None
 
+    @property
+    def engaged(self) -> bool:
+        """Whether the policy acts; while it does not, who answers the simulation should keep to real time."""
+        return self._acted_at is not None
+
     def waits(self, now: float) -> bool:
         """Take the time to which the simulation went on; return whether its cycle must wait for an action."""
+        if self._waiting_since is not None:  # the simulation went on without an answer, so it waits for nobody now
+            self.timeouts += 1
+            self._acted_at = None
         due = self._acted_at is not None and now - self._acted_at >= self.control_period * (1.0 - 1e-6)
         self._waiting_since = time.monotonic() if due else None
         return due
 
-    def acted(self, now: float) -> bool:
-        """Take an action that came at the simulated time `now`; return whether the cycle waited for it."""
+    def acted(self, now: float, stamp: float) -> bool:
+        """Take an action that came at the simulated time `now`; return whether the cycle waited for it.
+
+        It may overtake the clock that it answers; then its `stamp`, of the state behind it, is ahead of `now`.
+        """
         waited = self._waiting_since is not None
-        self._acted_at, self._waiting_since = now, None
+        ahead = now < stamp < now + self.control_period
+        self._acted_at, self._waiting_since = stamp if ahead else now, None
         return waited
 
     def gave_up(self) -> bool:

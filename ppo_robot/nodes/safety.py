@@ -39,8 +39,8 @@ EXECUTOR_TIMEOUT = 0.5
 """s without a sign of life of the thread that takes messages, after which the other one stops the robot."""
 LAST_STOP = 5.0
 """s that a controlled stop may take before the process ends all the same; its limits make it a fraction of that."""
-LOCKSTEP_TIMEOUT = 0.5
-"""s of wall time that a cycle of simulated time waits for the action that is due."""
+LOCKSTEP_TIMEOUT = 0.3
+"""s of wall time that a cycle of simulated time waits for the action that is due; less than the simulation waits."""
 LOG_PERIOD = 2.0
 CONTROLLER_MANAGER = "controller_manager"
 LAST_COMMAND = Duration(seconds=1.0)
@@ -73,6 +73,7 @@ class SafetyNode(Node):
         self.envelope = Envelope(make_limits(bundle.robot, spec), spec, bundle.task.control_period, body)
         self.adapter = CommandAdapter(controller, bundle.robot.joints, 1.0 / spec.rate)
         self._clock_now = 0.0
+        self._cycled = 0.0
         self._heartbeat = time.monotonic()
         self._ending: float | None = None
         self._failure: Exception | None = None
@@ -158,7 +159,7 @@ class SafetyNode(Node):
             refusal = self.envelope.take_action(action, self._ros_now(), self._now())
         if refusal is not None:
             self._warn(f"policy/action refused: {refusal.value}")
-        if self._simulated and self._wait.acted(self._clock_now):
+        if self._simulated and self._wait.acted(self._clock_now, action.stamp):
             self._cycle()
 
     def _on_imu(self, message: Imu) -> None:
@@ -167,8 +168,11 @@ class SafetyNode(Node):
 
     def _on_clock(self, message: ClockMessage) -> None:
         self._clock_now = seconds(message.clock)
-        if not self._wait.waits(self._clock_now):
-            self._cycle()
+        if self._wait.waits(self._clock_now):
+            return
+        if not self._wait.engaged:  # or simulated time would fly past the goal that is on its way to the policy
+            time.sleep(max(0.0, self._cycled + self.envelope.period - time.monotonic()))
+        self._cycle()
 
     def _beat(self) -> None:
         """Show that the executor is alive; raise here what ended the other thread."""
@@ -193,6 +197,7 @@ class SafetyNode(Node):
     # What goes out.
 
     def _cycle(self) -> None:
+        self._cycled = time.monotonic()
         with self._lock:
             now = self._now()
             silent = 0.0 if self._simulated or self._ending is not None else time.monotonic() - self._heartbeat
@@ -293,7 +298,7 @@ class SafetyNode(Node):
         if self._loop is not None:
             loop = self._loop.counters
             counters |= {"missed_cycles": loop.missed, "longest_miss": loop.longest_miss}
-        counters |= {"listeners": listeners}
+        counters |= {"listeners": listeners, "action_wait_timeouts": self._wait.timeouts}
         status.values = [KeyValue(key=key, value=str(value)) for key, value in sorted(counters.items())]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()

@@ -178,7 +178,7 @@ def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
     if plant == "hardware" and not deployment.hardware:
         raise BadInputError(
             f"deploy: plant:=hardware with config:={values['config']}, which is for the simulated robot; give"
-            " plant:=sim, or the config:= of the robot's own controller (config/deploy/forward_position.yaml is an example)"
+            " plant:=sim, or the config:= of the robot's own controller (see config/deploy/forward_position.yaml)"
         )
     seed = _number("deploy", values, "seed", int)
     policy: dict[str, Any] = {"bundle": values["bundle"], "autostart": True}

@@ -54,7 +54,7 @@ def run_in_lockstep(folder: Path, periods: int) -> np.ndarray:
         listener.until(lambda: len(answers) > periods, "the answers")
         truth = [m for m in listener.truth if answers[2] <= seconds(m.header.stamp) <= answers[-1]]
     listener.close()
-    assert np.allclose(np.diff(answers), 0.02, atol=1e-6)  # no clock went by unanswered
+    assert np.allclose(np.diff(answers), 0.01, atol=1e-6)  # no clock went by unanswered
     assert len(truth) == periods - 1
     return np.array([message.position for message in truth])
 
