@@ -96,7 +96,7 @@ def launch(path: Path, *arguments: str, home: Path) -> subprocess.CompletedProce
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bundle:=/b"], "until the safety node exists, deploy runs against the simulated robot only"),
+        (["bundle:=/b"], "config:=sim, which is for the simulated robot; give plant:=sim"),
         (["bundle:=/b", "plant:=simm"], "Valid options are"),
         (["bundle:=/b", "plant:=sim", "seed:=x"], "seed:=x: expected a whole number"),
     ],

@@ -69,6 +69,15 @@ def tool_to_goal(view: View) -> Array:
     return view.tool_to_goal
 
 
+@OBSERVATIONS.register(unit="m", frame="base")
+def target_to_goal(view: View) -> Array:
+    """From where the newest joint targets would have the tool to the goal, (B, 3).
+
+    What was commanded is known at once and without noise, while what came of it is seen only after the drives' lag.
+    """
+    return view.goal_position - view.model.tool_position(view.joint_target)
+
+
 @OBSERVATIONS.register(unit="1", frame="base")
 def goal_direction(view: View, *, softening: float = 0.01) -> Array:
     """Direction from the tool to the goal, (B, 3); shrinks smoothly to zero within `softening` metres of it."""

@@ -14,6 +14,9 @@ from ppo_robot.spec.safety import SafetySpec
 SLOWEST = 0.1
 """Share of the velocity limits that is left where the links are as near as they may be: enough to move away."""
 
+SPEED_SHARE = 0.9
+"""Of the link speed that is allowed, what a step may reach: on the way to rest the arm's shape changes a little, too."""
+
 
 class Guard:
     """Judges a step by where the robot would come to rest behind it.
@@ -62,7 +65,7 @@ class Guard:
                 return Limit.WORKSPACE
         if spec.link_speed is not None:
             speed = self._speed(step)
-            if speed > spec.link_speed and speed > self._speed(before):
+            if speed > SPEED_SHARE * spec.link_speed and speed > self._speed(before):
                 return Limit.SPEED
         return Limit(0)
 

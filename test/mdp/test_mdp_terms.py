@@ -37,7 +37,7 @@ def hand_view() -> View:
         upper=np.array([1.0, 2.0]),
         default_position=np.array([0.25, -0.5]),
         velocity_limit=np.array([2.0, 4.0]),
-        tool_position=lambda position: tool,
+        tool_position=lambda position: tool + (position[:, :1] - [[0.5], [0.95]]) * [1.0, 0.0, 0.0],
         tool_jacobian=lambda position: jacobian,
     )
     state = RobotState.zeros(2, 2)
@@ -66,6 +66,8 @@ OBSERVED: dict[str, tuple[dict[str, float], list[list[float]]]] = {
     "tool_position": ({}, [[0.1, 0.2, 0.3], [0.4, 0.5, -0.6]]),
     "goal_position": ({}, [[0.13, 0.2, 0.34], [0.4, 0.5, -0.6]]),
     "tool_to_goal": ({}, [[0.03, 0.0, 0.04], [0.0, 0.0, 0.0]]),
+    # Targets (0.6, 0.3) and (0.9, -1.9) against (0.5, 0.5) and (0.95, -1.9): the tool goes with the first joint.
+    "target_to_goal": ({}, [[-0.07, 0.0, 0.04], [0.05, 0.0, 0.0]]),
     "goal_direction": ({"softening": 0.05}, [[0.3, 0.0, 0.4], [0.0, 0.0, 0.0]]),
     "goal_gradient": ({"softening": 0.05}, [[0.0, 0.3 + 0.5 * 0.4], [0.0, 0.0]]),
 }

@@ -64,6 +64,7 @@ def test_a_summary_worked_out_by_hand() -> None:
         "settle_time_s": {"mean": pytest.approx(0.6), "p95": pytest.approx(0.69), "max": 0.7},
         "action_rate": 5.0,
         "self_collisions": 1,
+        "intervention_rate": None,
         "return_mean": 0.0,
         "episodes": 4,
     }
