@@ -15,7 +15,7 @@ SLOWEST = 0.1
 """Share of the velocity limits that is left where the links are as near as they may be: enough to move away."""
 
 SPEED_SHARE = 0.9
-"""Of the link speed that is allowed, what a step may reach: on the way to rest the arm's shape changes a little, too."""
+"""Of the link speed that is allowed, what a step may reach: the arm's shape changes a little on the way to rest."""
 
 
 class Guard:

@@ -51,6 +51,7 @@ class Stepper:
         self.limits = limits
         self.guard = guard
         self.forbidden = Limit(0)
+        self.begun = False
         self.period = period
         self.latency = latency
         joints = limits.joints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -339,3 +340,87 @@ def test_permuted_names_are_put_in_order() -> None:
         swapped = bench.action(joint_names=NAMES[::-1], position=[1.2, 0.4])
         assert bench.envelope.take_action(swapped, bench.ros_now, bench.now) is None
     assert bench.envelope.stepper.setpoint.position == pytest.approx((0.4, 1.2), abs=1e-3)
+
+
+def test_a_joint_at_its_effort_limit_is_not_driven_further_and_may_come_back() -> None:
+    bench = Bench(target=[0.3, 0.0]).active()
+    bench.effort, bench.target = [50.0, 0.0], [0.6, 0.3]
+    at = bench.envelope.stepper.setpoint.position[0]
+    verdict = bench.run(0.3)
+    assert verdict.limits[0] & Limit.EFFORT and not verdict.limits[1] & Limit.EFFORT
+    assert max(setpoint.position[0] for setpoint in bench.sent[-60:]) < at + 0.01
+    assert bench.envelope.stepper.setpoint.position[1] > 0.1  # the other joint goes on
+    bench.effort, bench.target = [50.0, 0.0], [0.0, 0.3]
+    assert bench.run(0.15).setpoint.position[0] < at - 0.01
+    assert bench.judged() == 0
+
+
+def test_a_joint_that_strays_outside_its_limits_stops_the_robot() -> None:
+    bench = Bench(target=[0.9, 0.0]).active()
+    bench.follows = False
+    bench.position = [1.04, 0.0]
+    assert bench.run(0.5).state is not State.STOPPED
+    bench.position = [1.06, 0.0]
+    assert bench.run(0.5).cause is Cause.OUTSIDE
+
+
+def test_from_outside_the_way_back_is_no_straying_and_further_out_is() -> None:
+    bench = Bench(position=[1.3, 0.0], target=[0.5, 0.0]).armed()
+    assert bench.run(2.0).state is State.ACTIVE
+    again = Bench(position=[1.3, 0.0], target=[1.3, 0.0]).armed()
+    again.run(0.2)
+    again.follows, again.position = False, [1.36, 0.0]
+    assert again.run(0.5).cause is Cause.OUTSIDE
+
+
+@pytest.mark.parametrize("angle", [0.6, math.nan, math.inf])
+def test_a_tilt_that_lasts_stops_a_floating_base_and_one_that_does_not_last_does_not(angle: float) -> None:
+    spec = dataclasses.replace(SPEC, tilt_limit=0.5, tilt_time=0.1)
+    bench = Bench(envelope=Envelope(LIMITS, spec, CONTROL))
+
+    def tilted(seconds: float, by: float) -> Verdict:
+        for _ in range(round(seconds / bench.envelope.period)):
+            bench.envelope.take_tilt(by, bench.now)
+            verdict = bench.cycle()
+        return verdict
+
+    tilted(0.1, 0.0)
+    assert bench.envelope.arm(bench.now) is None
+    tilted(0.05, angle)
+    assert tilted(0.5, 0.4).cause is None
+    assert tilted(0.2, angle).cause is Cause.TILT
+
+
+def test_a_floating_base_whose_tilt_is_not_known_stops() -> None:
+    spec = dataclasses.replace(SPEC, tilt_limit=0.5)
+    bench = Bench(envelope=Envelope(LIMITS, spec, CONTROL))
+    bench.cycle()
+    bench.envelope.take_tilt(0.0, bench.now)
+    assert bench.envelope.arm(bench.now) is None
+    assert bench.run(0.5).cause is Cause.STATE_LOST
+
+
+def test_a_second_publisher_stops_and_one_does_not() -> None:
+    bench = Bench().active()
+    bench.envelope.take_publishers("/policy/action", 1, bench.now)
+    assert bench.cycle().cause is None
+    bench.envelope.take_publishers("/policy/action", 2, bench.now)
+    verdict = bench.cycle()
+    assert (verdict.cause, verdict.detail) == (Cause.SECOND_PUBLISHER, "2 on /policy/action")
+    assert bench.envelope.counters["second_publisher"] == 1
+
+
+def test_a_policy_that_starts_where_the_robot_is_needs_no_blend() -> None:
+    bench = Bench().armed()
+    seen = [bench.cycle().state for _ in range(12)]
+    assert State.BLENDING not in seen
+    assert seen[-1] is State.ACTIVE
+
+
+def test_after_a_hold_the_curve_begins_where_the_robot_rests() -> None:
+    bench = Bench(target=[0.5, 0.5]).active()
+    bench.policy = False
+    rest = bench.run(0.3).setpoint.position
+    bench.policy, bench.target = True, list(rest)
+    seen = [bench.cycle().setpoint.position for _ in range(30)]
+    assert np.abs(np.array(seen) - rest).max() < 1e-9
