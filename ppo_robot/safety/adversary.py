@@ -63,6 +63,7 @@ def drawn_spec(seed: int) -> SafetySpec:
         acceleration_scale=float(draw.choice([0.2, 1.0])),
         jerk_scale=float(draw.choice([0.2, 1.0])),
         blend_time=float(draw.choice([0.0, 0.1, 1.0])),
+        hold_timeout=float(draw.choice([0.5, 5.0])),
     )
 
 

@@ -240,10 +240,10 @@ class Envelope:
         limits = tuple(self._limit(joint, asked, refused[joint], blending) for joint in range(self.limits.joints))
         changed = any(limits)
         if blending:  # at once over for a policy that starts from where the robot is
-            due = now - self._since >= self.spec.blend_time and not self._far(
+            near = not self._far(self.actions.newest, self.spec.blend_distance)
+            if (near or now - self._since >= self.spec.blend_time) and not self._far(
                 reference.position, self.spec.intervention
-            )
-            if due or not self._far(self.actions.newest, self.spec.blend_distance):
+            ):
                 self._enter(State.ACTIVE, now)
         else:
             self._enter(State.LIMITED if changed else State.ACTIVE, now)

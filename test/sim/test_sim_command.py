@@ -74,7 +74,7 @@ def test_held_targets_are_sent_at_once(robot: RobotSpec) -> None:
 def test_the_envelope_changes_nothing_for_a_policy_that_keeps_to_its_limits(robot: RobotSpec) -> None:
     task = load_task("reach")
     draws = np.random.default_rng(2).uniform(-0.6, 0.6, (3, 3, 6))
-    actions = np.concatenate([np.repeat([draw, -draw], 10, axis=0) for draw in draws])  # swings, back to where they began
+    actions = np.concatenate([np.repeat([draw, -draw], 10, axis=0) for draw in draws])  # swings there and back
     seen = {}
     for command in ("spline", "envelope"):
         env = BatchEnv(robot, commanded(task, command), range(3), 5)
