@@ -13,7 +13,7 @@ from ppo_robot.safety.witness import TOLERANCE
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.safety import SafetySpec
 
-CHUNK = 50_000
+CHUNK = 15_000
 """Cycles of one adversary; the next one has other settings."""
 
 TIMED_CYCLES = 20_000
