@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,8 @@ def test_the_last_command_is_held_for_ever(make: Make, plant: Any) -> None:
 
 
 def test_the_same_targets_move_it_bit_for_bit_as_they_move_the_training_environment(make: Make) -> None:
-    env = BatchEnv(ARM6, TASK, [0], seed=2)
+    held = replace(TASK, simulation=replace(TASK.simulation, command="hold"))
+    env = BatchEnv(ARM6, held, [0], seed=2)
     env.reset()
     core = make(seed=2, state_rate=1.0 / TASK.control_period)
     core.reset()

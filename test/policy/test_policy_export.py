@@ -65,7 +65,7 @@ def test_awkward_floats_survive(tmp_path: Path, make_actor: MakeActor, experimen
 
 
 def test_absolute_positions_too(tmp_path: Path, make_actor: MakeActor, experiment: Experiment) -> None:
-    action = replace(experiment.task.action, type="joint_position", scale=0.5)
+    action = replace(experiment.task.action, type="joint_position", scale=0.5, acceleration_share=None)
     other = replace(experiment, task=replace(experiment.task, action=action))
     write(tmp_path / "b", make_actor(), other)
     contract = load_bundle(tmp_path / "b").contract
@@ -199,7 +199,7 @@ def test_nothing_but_a_bundle_is_ever_replaced(
 
 
 def test_a_network_for_another_task_is_refused(tmp_path: Path, experiment: Experiment) -> None:
-    with pytest.raises(BundleError, match="maps 5 observations to 6 actions; task reach on arm6 has 57 and 6"):
+    with pytest.raises(BundleError, match="maps 5 observations to 6 actions; task reach on arm6 has 72 and 6"):
         write(tmp_path / "b", ActorCritic(5, 5, 6, NetworkSpec()), experiment)
 
 
