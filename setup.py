@@ -9,7 +9,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).resolve().parent
 NAME = "ppo_robot"
 SHARE = f"share/{NAME}"
-COMMANDS = ("train", "evaluate", "export", "inspect", "up", "goal", "doctor", "report", "bench", "demo")
+COMMANDS = ("train", "evaluate", "export", "inspect", "up", "goal", "stop", "reset", "arm", "doctor", "report", "bench")
+COMMANDS += ("demo",)
 NODES = {"policy_node": "policy", "sim_robot_node": "sim_robot", "safety_node": "safety"}
 
 
