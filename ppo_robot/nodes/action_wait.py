@@ -25,6 +25,10 @@ class ActionWait:
         """Whether the policy acts; while it does not, who answers the simulation should keep to real time."""
         return self._acted_at is not None
 
+    def forget(self) -> None:
+        """Wait for nothing before the next action."""
+        self._acted_at = self._waiting_since = None
+
     def waits(self, now: float) -> bool:
         """Take the time to which the simulation went on; return whether its cycle must wait for an action."""
         if self._waiting_since is not None:  # the simulation went on without an answer, so it waits for nobody now
@@ -49,5 +53,5 @@ class ActionWait:
         if self._waiting_since is None or time.monotonic() - self._waiting_since < self.timeout:
             return False
         self.timeouts += 1
-        self._acted_at = self._waiting_since = None
+        self.forget()
         return True

@@ -146,9 +146,9 @@ class EvaluationNode(Node):
         """Put the robot at a new start while the policy is inactive; a node that starts by itself may need a second."""
         ways = {"active": Transition.TRANSITION_DEACTIVATE, "unconfigured": Transition.TRANSITION_CONFIGURE}
         while True:
-            self._reach("inactive", ways)
-            self._demand("stop", "")
+            self._demand("stop", "")  # first: it waits for no action of a policy that is told to end
             self._demand("reset", "state is disarmed")
+            self._reach("inactive", ways)
             response = self._call(self._reset, Trigger.Request(), "sim_robot/reset")
             if not response.success:
                 raise RunFailedError(f"sim_robot/reset: {response.message}")

@@ -39,7 +39,7 @@ EXECUTOR_TIMEOUT = 0.5
 """s without a sign of life of the thread that takes messages, after which the other one stops the robot."""
 LAST_STOP = 5.0
 """s that a controlled stop may take before the process ends all the same; its limits make it a fraction of that."""
-LOCKSTEP_TIMEOUT = 0.3
+LOCKSTEP_TIMEOUT = 1.0
 """s of wall time that a cycle of simulated time waits for the action that is due; less than the simulation waits."""
 LOG_PERIOD = 2.0
 CONTROLLER_MANAGER = "controller_manager"
@@ -168,7 +168,9 @@ class SafetyNode(Node):
 
     def _on_clock(self, message: ClockMessage) -> None:
         self._clock_now = seconds(message.clock)
-        if self._wait.waits(self._clock_now):
+        if self.envelope.state not in ARMED:
+            self._wait.forget()
+        elif self._wait.waits(self._clock_now):
             return
         if not self._wait.engaged:  # or simulated time would fly past the goal that is on its way to the policy
             time.sleep(max(0.0, self._cycled + self.envelope.period - time.monotonic()))

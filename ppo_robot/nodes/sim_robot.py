@@ -120,7 +120,7 @@ class SimRobotNode(Node):
             floating_point_range=[FloatingPointRange(from_value=0.0, to_value=60.0)],
             read_only=True,
         )
-        return float(self.declare_parameter("lockstep_timeout", 0.5, descriptor).value)
+        return float(self.declare_parameter("lockstep_timeout", 1.5, descriptor).value)
 
     def _controllers(self) -> list[ControllerSpec]:
         """Return the configured controller, and with it one of the other type under its usual name."""

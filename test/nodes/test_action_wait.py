@@ -73,3 +73,13 @@ def test_a_stamp_that_says_nothing_counts_for_now(stamp: float) -> None:
     wait.acted(0.02, stamp)
     assert not wait.waits(0.035)
     assert wait.waits(0.04)
+
+
+def test_what_is_forgotten_is_not_waited_for() -> None:
+    wait = ActionWait(PERIOD, 60.0)
+    wait.acted(0.0, 0.0)
+    assert wait.waits(PERIOD)
+    wait.forget()
+    assert not wait.engaged
+    assert not wait.waits(2 * PERIOD)
+    assert wait.timeouts == 0
