@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ppo_robot.joint_input import JointMessage
 from ppo_robot.safety.actions import Action
+from ppo_robot.safety.body import LinkBody
 from ppo_robot.safety.envelope import Envelope
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import Cause, State
@@ -64,17 +65,20 @@ def drawn_spec(seed: int) -> SafetySpec:
         jerk_scale=float(draw.choice([0.2, 1.0])),
         blend_time=float(draw.choice([0.0, 0.1, 1.0])),
         hold_timeout=float(draw.choice([0.5, 5.0])),
+        self_collision=bool(draw.choice([False, True])),
     )
 
 
 class Adversary:
     """Drives one envelope: a policy, a robot, clocks and a person, none of which can be trusted."""
 
-    def __init__(self, limits: SafetyLimits, spec: SafetySpec, control_period: float, seed: int) -> None:
+    def __init__(
+        self, limits: SafetyLimits, spec: SafetySpec, control_period: float, seed: int, body: LinkBody | None = None
+    ) -> None:
         """Begin with a fresh envelope; all that follows is drawn from `seed`."""
         self.limits, self.spec, self.seed = limits, spec, seed
         self.draw = np.random.default_rng(seed)
-        self.envelope = Envelope(limits, spec, control_period)
+        self.envelope = Envelope(limits, spec, control_period, body)
         self.every = max(1, round(control_period * spec.rate))
         self.now = 100.0
         self.ros_offset = EPOCH
@@ -250,9 +254,11 @@ class Adversary:
         self._segment = segment[-keep:] if keep else []
 
 
-def time_cycles(limits: SafetyLimits, spec: SafetySpec, control_period: float, cycles: int) -> dict[str, float]:
+def time_cycles(
+    limits: SafetyLimits, spec: SafetySpec, control_period: float, cycles: int, body: LinkBody
+) -> dict[str, float]:
     """Return p50 and p99 of a cycle in µs, inputs included, under a policy that keeps the robot moving."""
-    adversary = Adversary(limits, spec, control_period, 0)
+    adversary = Adversary(limits, spec, control_period, 0, body)
     costs = np.empty(cycles)
     envelope, names, period = adversary.envelope, limits.joint_names, adversary.envelope.period
     position, middle = adversary.position.tolist(), (adversary.bounds.lower + adversary.bounds.upper) / 2.0

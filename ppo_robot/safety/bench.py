@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ppo_robot.safety.adversary import Adversary, Tally, drawn_spec, time_cycles
+from ppo_robot.safety.body import LinkBody
 from ppo_robot.safety.limits import make_limits
 from ppo_robot.safety.witness import TOLERANCE
 from ppo_robot.spec.robot import RobotSpec
@@ -21,7 +22,8 @@ TIMED_CYCLES = 20_000
 
 def _chunk(robot: RobotSpec, control_period: float, cycles: int, seed: int) -> Tally:
     spec = drawn_spec(seed)
-    return Adversary(make_limits(robot, spec), spec, control_period, seed).run(cycles)
+    body = LinkBody(robot) if spec.self_collision else None
+    return Adversary(make_limits(robot, spec), spec, control_period, seed, body).run(cycles)
 
 
 def bench_envelope(
@@ -60,7 +62,7 @@ def bench_envelope(
 
 
 def time_envelope(robot: RobotSpec, control_period: float) -> dict[str, Any]:
-    """Return what a cycle costs in µs, inputs included, with the default settings."""
+    """Return what a cycle costs in µs, inputs and self-collision included, with the default settings."""
     spec = SafetySpec()
-    figures = time_cycles(make_limits(robot, spec), spec, control_period, TIMED_CYCLES)
+    figures = time_cycles(make_limits(robot, spec), spec, control_period, TIMED_CYCLES, LinkBody(robot))
     return {"robot": robot.name, "rate_hz": spec.rate, "cycles": TIMED_CYCLES, "cycle_us": figures}
