@@ -103,7 +103,13 @@ class SafetyNode(Node):
         self.get_logger().info(f"{controller.topic} at {spec.rate:g} Hz: {', '.join(self.adapter.names)}; disarmed")
 
     def ended(self) -> bool:
-        """Stop the robot; return whether it stands, or has had its time. Called while the node goes on working."""
+        """Stop the robot; return whether it stands, or has had its time. Called while the node goes on working.
+
+        Simulated time may have ended with who turned its clock; then `close` turns it.
+        """
+        return self._stopped() or self._simulated
+
+    def _stopped(self) -> bool:
         with self._lock:
             if self._ending is None:
                 self._ending = time.monotonic() + LAST_STOP
@@ -112,8 +118,8 @@ class SafetyNode(Node):
 
     def close(self) -> None:
         """End the process; the robot is brought to a stand first, also where an exception ended the executor."""
-        while not self.ended():
-            if self._simulated:  # nobody turns the clock on any more
+        while self._failure is None and not self._stopped():
+            if self._simulated:
                 self._clock_now += self.envelope.period
                 self._cycle()
             time.sleep(self.envelope.period)
