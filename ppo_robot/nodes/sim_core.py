@@ -55,7 +55,8 @@ class StateSample:
 class SimRobotCore:
     """One simulated robot in simulated time, which only `step` moves on.
 
-    A command takes effect with the first physics step that begins at or after its arrival. Not thread-safe.
+    A command takes effect with the first physics step that begins at or after its arrival; `taken` is the newest.
+    Not thread-safe.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class SimRobotCore:
         self._sensors = FaultySensors(robot.joint_names, physics, seed)
         self._steps = 0
         self._pending: deque[tuple[float, Setpoints]] = deque()
+        self.taken: Setpoints | None = None
         self._target: Array
         self._setpoints: Setpoints
         self.plant.reset(self.model.default_position[None], _ALL)
@@ -195,6 +197,7 @@ class SimRobotCore:
             beyond = (command.values < self.model.lower) | (command.values > self.model.upper)
             self.counters["beyond_position_limit"] += bool(beyond.any())
         self._pending.append((arrival, command))
+        self.taken = command
         return None
 
     def _physics_step(self) -> None:

@@ -28,6 +28,7 @@ from ppo_robot.nodes.sim_controllers import CommandRefusal, TrajectoryPoint
 from ppo_robot.nodes.sim_core import DEFAULT_CONTROLLERS, SimRobotCore, StateSample
 from ppo_robot.nodes.sim_faults import SimFaults, nominal_faults
 from ppo_robot.nodes.sim_lockstep import Lockstep
+from ppo_robot.nodes.sim_record import CommandRecord
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.spec.deployment import ControllerSpec, SimRobotSpec
@@ -75,6 +76,7 @@ class SimRobotNode(Node):
         self._joint_states = self.create_publisher(JointState, "/joint_states", COMMANDS)
         self._truth = self.create_publisher(JointState, "~/truth", TRUTH)
         self._tool = self.create_publisher(PointStamped, "~/tool", TRUTH)
+        self._record = CommandRecord(self, robot.joint_names)
         self._description = self.create_publisher(String, "/robot_description", LATCHED)
         self._description.publish(String(data=robot.description))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", COMMANDS)
@@ -198,6 +200,8 @@ class SimRobotNode(Node):
     def _after_command(self, name: str, refusal: CommandRefusal | None) -> None:
         if isinstance(self.loop, Lockstep):
             self.loop.answer()
+        if refusal is None and self.core.taken is not None:
+            self._record.take(self.core.taken, self._stamp_now())
         if refusal is not None and refusal is not CommandRefusal.LOST:
             self._warn(f"{name}: command refused: {refusal.value}")
 
