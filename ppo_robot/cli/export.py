@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export the run; raises a one-line error if anything does not fit, and then nothing was written."""
+    from ppo_robot.policy.contract import describe
     from ppo_robot.policy.export import check_destination, export_bundle
+    from ppo_robot.training.finish import kept_statistics
     from ppo_robot.training.run import load_policy
 
     destination: Path = args.out or args.run / "bundle"
@@ -42,8 +44,12 @@ def run(args: argparse.Namespace) -> int:
     evaluation = None if args.evaluation is None else read_evaluation(args.evaluation, args.threshold)
     actor_critic, experiment, provenance = load_policy(args.run)
     command = provenance["command"]
+    contract = describe(experiment.robot, experiment.task)
+    statistics = kept_statistics(args.run, provenance["steps"], contract)
     try:
-        identifier = export_bundle(destination, actor_critic, experiment, provenance, evaluation, command)
+        identifier = export_bundle(
+            destination, actor_critic, experiment, provenance, evaluation, command, statistics=statistics
+        )
     except OSError as error:
         raise BadInputError(f"{destination}: cannot be written ({error.strerror}); give another place") from None
     print(f"wrote {destination} (id {identifier[:12]})")

@@ -22,6 +22,7 @@ from ppo_robot.policy.manifest import (
     POLICY,
     SIGNATURE,
     SPEC,
+    STATISTICS,
     TRAIN,
     parse_json,
     read_files,
@@ -29,6 +30,7 @@ from ppo_robot.policy.manifest import (
 )
 from ppo_robot.policy.runner import PolicyRunner
 from ppo_robot.policy.runtime import PolicyRuntime
+from ppo_robot.policy.statistics import Statistics, read_statistics
 from ppo_robot.spec.robot import RobotSpec, hash_description
 from ppo_robot.spec.task import TaskSpec
 
@@ -50,6 +52,7 @@ class Bundle:
         contract: spec.json.
         train: train.json.
         evaluation: eval.json.
+        statistics: statistics.json, or None where the policy was not evaluated.
         envelope: envelope.yaml.
         signed: whether a signature was verified.
         golden_deviation: largest deviation of each quantity in the replay, as a share of its tolerance.
@@ -65,6 +68,7 @@ class Bundle:
     contract: dict[str, Any]
     train: dict[str, Any]
     evaluation: dict[str, Any]
+    statistics: Statistics | None
     envelope: dict[str, Any]
     signed: bool
     golden_deviation: dict[str, float]
@@ -118,6 +122,7 @@ def load_bundle(
         own_robot, task = restore(contract, _text(files[DESCRIPTION], DESCRIPTION))
         envelope = read_envelope(files[ENVELOPE], own_robot, task)
         evaluation = check_evaluation(parse_json(files[EVALUATION], EVALUATION))
+        statistics = read_statistics(parse_json(files[STATISTICS], STATISTICS), contract)
         train = parse_json(files[TRAIN], TRAIN)
         notes = check_robot(own_robot, task, robot, control_period, robot_description)
         runtime = PolicyRuntime(files[POLICY])
@@ -136,6 +141,7 @@ def load_bundle(
         contract=contract,
         train=train,
         evaluation=evaluation,
+        statistics=statistics,
         envelope=envelope,
         signed=False,
         golden_deviation=deviation,

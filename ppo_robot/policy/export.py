@@ -33,11 +33,13 @@ from ppo_robot.policy.manifest import (
     POLICY,
     SIGNATURE,
     SPEC,
+    STATISTICS,
     TRAIN,
     make_manifest,
     read_manifest,
 )
-from ppo_robot.policy.runtime import INPUT, OUTPUTS, PolicyRuntime
+from ppo_robot.policy.runtime import INPUT, NORMALISED, OUTPUTS, PolicyRuntime
+from ppo_robot.policy.statistics import Statistics, statistics_tree
 from ppo_robot.spec.experiment import Experiment
 from ppo_robot.spec.strict import plain
 from ppo_robot.spec.training import NetworkSpec
@@ -99,6 +101,7 @@ def export_bundle(
     evaluation: Mapping[str, Any] | None,
     command: str,
     parent: str | None = None,
+    statistics: Statistics | None = None,
 ) -> str:
     """Write a policy bundle and return its id; the same arguments give the same id.
 
@@ -112,6 +115,7 @@ def export_bundle(
         evaluation: goes to eval.json; its `gates` are as `policy.gates` makes them. None: not evaluated.
         command: what made the policy, for the model card.
         parent: id of the bundle that this one was trained from.
+        statistics: goes to statistics.json: what the policy saw and did while it was evaluated. None: not evaluated.
 
     Raises:
         BundleError: if the destination is something else than a bundle, or a part is malformed.
@@ -120,7 +124,7 @@ def export_bundle(
     """
     target = Path(os.path.realpath(destination))
     check_destination(target)
-    files = bundle_files(actor_critic, experiment, provenance, evaluation, command)
+    files = bundle_files(actor_critic, experiment, provenance, evaluation, command, statistics)
     manifest = make_manifest(files, datetime.now(timezone.utc).isoformat(timespec="seconds"), parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -142,6 +146,7 @@ def bundle_files(
     provenance: Mapping[str, Any],
     evaluation: Mapping[str, Any] | None,
     command: str,
+    statistics: Statistics | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a bundle, all but its manifest, after torch and ONNX were found to agree."""
     robot, task = experiment.robot, experiment.task
@@ -169,6 +174,7 @@ def bundle_files(
         GOLDEN: recorded,
         TRAIN: json_bytes(train),
         EVALUATION: json_bytes(judged),
+        STATISTICS: json_bytes(statistics_tree(statistics)),
         ENVELOPE: envelope_bytes(robot, task),
         CARD: model_card(robot, task, contract, provenance, judged, command).encode(),
         DESCRIPTION: robot.description.encode(),
@@ -176,7 +182,7 @@ def bundle_files(
 
 
 def make_graph(actor_critic: ActorCritic, action: Mapping[str, Any]) -> bytes:
-    """Return the serialised ONNX graph: raw observation in; action mean, log-std and scaled mean action out."""
+    """Return the serialised ONNX graph: raw observation in; `OUTPUTS` and what the normaliser makes of it out."""
     graph = _Graph()
     graph.last = INPUT
     constants = normaliser_constants(actor_critic.observation_normaliser)
@@ -185,7 +191,9 @@ def make_graph(actor_critic: ActorCritic, action: Mapping[str, Any]) -> bytes:
         clip = np.float32(actor_critic.network.observation_clip)
         graph.add("Sub", mean)
         graph.add("Div", std)
-        graph.add("Clip", -clip, clip)
+        graph.add("Clip", -clip, clip, output=NORMALISED)
+    else:
+        graph.add("Identity", output=NORMALISED)
     layers = list(actor_critic.actor)
     for index, layer in enumerate(layers):
         name = OUTPUTS[0] if index == len(layers) - 1 else None
@@ -198,11 +206,11 @@ def make_graph(actor_critic: ActorCritic, action: Mapping[str, Any]) -> bytes:
     graph.add("Mul", np.array(action["scale"], dtype=np.float32))
     graph.add("Add", np.array(action["offset"], dtype=np.float32), output=OUTPUTS[2])
     graph.expand(_array(actor_critic.bounded_log_std()), OUTPUTS[1])
-    sizes = (actor_critic.action_size,) * len(OUTPUTS)
+    sizes = (actor_critic.action_size,) * len(OUTPUTS) + (actor_critic.observation_size,)
     inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", actor_critic.observation_size])]
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
-        for name, size in zip(OUTPUTS, sizes, strict=True)
+        for name, size in zip((*OUTPUTS, NORMALISED), sizes, strict=True)
     ]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "policy", inputs, outputs, graph.constants),

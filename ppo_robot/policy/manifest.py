@@ -10,7 +10,7 @@ from typing import Any
 from ppo_robot.errors import BundleError
 from ppo_robot.files import sha256
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -19,11 +19,12 @@ SPEC = "spec.json"
 GOLDEN = "golden.npz"
 TRAIN = "train.json"
 EVALUATION = "eval.json"
+STATISTICS = "statistics.json"
 ENVELOPE = "envelope.yaml"
 CARD = "MODEL_CARD.md"
 DESCRIPTION = "robot.urdf"
 
-FILES = (POLICY, SPEC, GOLDEN, TRAIN, EVALUATION, ENVELOPE, CARD, DESCRIPTION)
+FILES = (POLICY, SPEC, GOLDEN, TRAIN, EVALUATION, STATISTICS, ENVELOPE, CARD, DESCRIPTION)
 """What every bundle holds beside its manifest; nothing else may lie there but the signature."""
 
 _KEYS = {"schema_version": int, "id": str, "created": str, "parent": (str, type(None)), "files": dict}

@@ -15,6 +15,7 @@ Array32 = NDArray[np.float32]
 
 INPUT = "observation"
 OUTPUTS = ("action_mean", "action_log_std", "action_scaled")
+NORMALISED = "observation_normalised"
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -53,8 +54,11 @@ class PolicyRuntime:
         except Exception as error:  # onnxruntime's errors have no common base but Exception
             reason = " ".join(str(error).split())[:200]
             raise BundleError(f"policy.onnx: onnxruntime cannot run it ({reason})") from None
-        self.observation_size = _width(self._session.get_inputs(), (INPUT,), "input")
-        self.action_size = _width(self._session.get_outputs(), OUTPUTS, "output")
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        _check_names(inputs, (INPUT,), "input")
+        _check_names(outputs, (*OUTPUTS, NORMALISED), "output")
+        self.observation_size = _width([*inputs, outputs[-1]], "observation")
+        self.action_size = _width(outputs[:-1], "output")
         self._bind_single()
 
     def infer(self, observation: Array32) -> tuple[Array32, Array32]:
@@ -98,7 +102,13 @@ class PolicyRuntime:
 
     def scaled(self, observation: Array32) -> Array32:
         """Return the mean action clipped and in SI units (B, A), before filter and limits, for observations (B, O)."""
-        return self._session.run(OUTPUTS[2:], {INPUT: observation})[0]
+        scaled: Array32 = self._session.run([OUTPUTS[2]], {INPUT: observation})[0]
+        return scaled
+
+    def normalised(self, observation: Array32) -> Array32:
+        """Return what the network itself gets to see of observations (B, O): normalised and clipped, (B, O)."""
+        normalised: Array32 = self._session.run([NORMALISED], {INPUT: observation})[0]
+        return normalised
 
     def _bind_single(self) -> None:
         """Bind buffers for one observation: it spares the allocations and checks of `run`, a third of its time."""
@@ -120,11 +130,14 @@ def _require_finite(values: Array32, what: str) -> None:
         raise RunFailedError(f"{what}: components {columns} are not finite; the policy cannot be trusted with that")
 
 
-def _width(nodes: list[onnxruntime.NodeArg], names: tuple[str, ...], kind: str) -> int:
-    """Return the common second dimension of the named inputs or outputs, all float32 (batch, n)."""
+def _check_names(nodes: list[onnxruntime.NodeArg], names: tuple[str, ...], kind: str) -> None:
     found = tuple(node.name for node in nodes)
     if found != names:
         raise BundleError(f"policy.onnx: {kind}s are {', '.join(found)}; expected {', '.join(names)}")
+
+
+def _width(nodes: list[onnxruntime.NodeArg], kind: str) -> int:
+    """Return the common second dimension of inputs or outputs, all float32 (batch, n)."""
     widths = set()
     for node in nodes:
         if node.type != "tensor(float)" or len(node.shape) != 2 or not isinstance(node.shape[1], int):

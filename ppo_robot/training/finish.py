@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,15 @@ from ppo_robot.files import write_json
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.policy.export import export_bundle
 from ppo_robot.policy.gates import success_gate
+from ppo_robot.policy.manifest import STATISTICS, parse_json
+from ppo_robot.policy.statistics import (
+    Gathering,
+    Statistics,
+    action_components,
+    observation_components,
+    read_statistics,
+    statistics_tree,
+)
 from ppo_robot.training.evaluation import Evaluation
 from ppo_robot.training.judge import judge
 from ppo_robot.training.run import BUNDLE, RESULT_FILE, first_passed, load_policy
@@ -30,11 +40,16 @@ def export_and_judge(directory: Path, episodes: int | None = None) -> dict[str, 
     bundle_path = directory / BUNDLE
     export_bundle(bundle_path, actor_critic, experiment, origin, None, command)
     episodes = episodes or experiment.training.evaluation.final_episodes
-    evaluation = judge(load_bundle(bundle_path), episodes, experiment.seed, workers=experiment.training.num_workers)
+    bundle, gathering = load_bundle(bundle_path), Gathering()
+    workers = experiment.training.num_workers
+    evaluation = judge(bundle, episodes, experiment.seed, workers=workers, gathering=gathering)
     summary = evaluation.summary()
     verdict = {"gates": [success_gate(summary, SUCCESS_BAR, [experiment.seed])], "summary": summary}
-    export_bundle(bundle_path, actor_critic, experiment, origin, verdict, command)
+    names = observation_components(bundle.contract), action_components(bundle.contract)
+    statistics = gathering.statistics(*names)
+    export_bundle(bundle_path, actor_critic, experiment, origin, verdict, command, statistics=statistics)
     save_episodes(evaluation, directory / EPISODES_FILE)
+    write_json(directory / STATISTICS, statistics_tree(statistics))
     result = {
         "task": experiment.task.name,
         "robot": experiment.robot.name,
@@ -49,6 +64,21 @@ def export_and_judge(directory: Path, episodes: int | None = None) -> dict[str, 
     }
     write_json(directory / RESULT_FILE, result)
     return result
+
+
+def kept_statistics(directory: Path, steps: int, contract: Mapping[str, Any]) -> Statistics | None:
+    """Return the statistics of a run's policy of step `steps`, or None where that one was not judged.
+
+    Raises:
+        BundleError: if they are damaged.
+    """
+    result, path = directory / RESULT_FILE, directory / STATISTICS
+    if not (result.is_file() and path.is_file()):
+        return None
+    judged = parse_json(result.read_bytes(), str(result))
+    if judged.get("steps") != steps:
+        return None
+    return read_statistics(parse_json(path.read_bytes(), str(path)), contract)
 
 
 def save_episodes(evaluation: Evaluation, path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.policy.bundle import Bundle
+from ppo_robot.policy.statistics import Gathering
 from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.vector_env import WorkerVectorEnv
 from ppo_robot.spec.task import TaskSpec
@@ -30,6 +31,7 @@ def judge(
     goal: Sequence[float] | None = None,
     on_progress: Callable[[int], None] | None = None,
     plant: PlantName = "pybullet",
+    gathering: Gathering | None = None,
 ) -> Evaluation:
     """Run the bundle's policy in its task, in the simulator that it was trained in or in the other.
 
@@ -44,6 +46,7 @@ def judge(
         goal: (3,) m, the same goal for every episode; by default each episode draws its own.
         on_progress: called with the number of episodes done.
         plant: what simulates the robot.
+        gathering: keeps what the policy saw and did.
 
     Raises:
         BadInputError: if the goal lies outside the robot's workspace, or the plant's library is not installed.
@@ -56,7 +59,10 @@ def judge(
         generator = np.random.default_rng([seed, EVALUATION_SEED_OFFSET]) if action == "stochastic" else None
 
         def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-            return bundle.runtime.act(observation, generator)[0]
+            chosen = bundle.runtime.act(observation, generator)[0]
+            if gathering is not None:
+                gathering.add(observation, chosen)
+            return chosen
 
         return evaluate(env, act, episodes, seed, on_progress)
     finally:

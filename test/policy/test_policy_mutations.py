@@ -134,11 +134,11 @@ def test_extra_file_that_the_manifest_lists(bundle: Path) -> None:
 
 
 def test_newer_schema(bundle: Path) -> None:
-    edit_json(bundle / "manifest.json", lambda m: m.update(schema_version=2, novelty=[]))
-    assert "schema_version 2 is newer than what this ppo_robot reads (1); update ppo_robot" in refusal(bundle)
+    edit_json(bundle / "manifest.json", lambda m: m.update(schema_version=3, novelty=[]))
+    assert "schema_version 3 is newer than what this ppo_robot reads (2); update ppo_robot" in refusal(bundle)
 
 
-@pytest.mark.parametrize("version", [0, True, "1", None])
+@pytest.mark.parametrize("version", [0, 1, True, "2", None])
 def test_impossible_schema(bundle: Path, version: object) -> None:
     edit_json(bundle / "manifest.json", lambda m: m.update(schema_version=version))
     assert "schema_version" in refusal(bundle)
@@ -343,8 +343,8 @@ def rename(value: Any) -> None:
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (lambda g: g.output.pop(), "outputs are action_mean, action_log_std; expected"),
-        (lambda g: g.output.reverse(), "outputs are action_scaled, action_log_std, action_mean; expected"),
+        (lambda g: g.output.pop(), "outputs are action_mean, action_log_std, action_scaled; expected"),
+        (lambda g: g.output.reverse(), "outputs are observation_normalised, action_scaled, action_log_std,"),
         (lambda g: g.node[0].input.__setitem__(0, "obs") or rename(g.input[0]), "onnxruntime cannot run it"),
         (lambda g: setattr(g.input[0].type.tensor_type.shape.dim[0], "dim_value", 4), "the policy fails on"),
     ],
@@ -404,6 +404,19 @@ def test_altered_evaluation(bundle: Path, edit: Callable[[dict[str, Any]], Any],
     edit_json(bundle / "eval.json", edit)
     fix_hashes(bundle)
     assert f"eval.json: {expected}" in refusal(bundle)
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (lambda s: s.pop("action"), "given keys"),
+        (lambda s: s.update(samples=-1), "samples: given -1"),
+    ],
+)
+def test_altered_statistics(bundle: Path, edit: Callable[[dict[str, Any]], Any], expected: str) -> None:
+    edit_json(bundle / "statistics.json", edit)
+    fix_hashes(bundle)
+    assert f"statistics.json: {expected}" in refusal(bundle)
 
 
 def test_malformed_train(bundle: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,10 +15,16 @@ import torch
 
 from ppo_robot.errors import RunFailedError
 from ppo_robot.policy.bundle import Bundle, load_bundle
+from ppo_robot.policy.contract import describe
+from ppo_robot.policy.export import make_graph
+from ppo_robot.policy.runtime import PolicyRuntime
 from ppo_robot.ppo import distribution
+from ppo_robot.ppo.actor_critic import ActorCritic
 from ppo_robot.sim.batch_env import BatchEnv
 from ppo_robot.spec.experiment import Experiment
 from ppo_robot.state import RobotState
+
+MakeActor = Callable[..., ActorCritic]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -189,3 +196,22 @@ def test_golden_states_cover_every_field(bundle_path: Path) -> None:
     assert {f"state_{field.name}" for field in fields(RobotState)} <= set(arrays.files)
     assert np.abs(arrays["applied_action"]).max() > 1.0  # so that the clip is covered
     assert arrays["joint_target"].std(axis=0).min() > 0.0
+
+
+def test_the_normalised_observation_is_what_the_network_gets(bundle: Bundle, make_actor: MakeActor) -> None:
+    actor = make_actor()
+    rows = np.random.default_rng(5).normal(0.0, 20.0, (64, bundle.runtime.observation_size)).astype(np.float32)
+    found = bundle.runtime.normalised(rows)
+    expected = actor.normalise_observation(torch.from_numpy(rows)).numpy()
+    assert np.allclose(found, expected, rtol=1e-5, atol=1e-6)
+    clip = actor.network.observation_clip
+    assert (np.abs(found) == clip).any() and (np.abs(found) < clip).any()
+    single = np.concatenate([bundle.runtime.normalised(row[None]) for row in rows])
+    assert np.array_equal(found, single)
+
+
+def test_without_a_normaliser_observations_pass_unchanged(make_actor: MakeActor, experiment: Experiment) -> None:
+    contract = describe(experiment.robot, experiment.task)
+    runtime = PolicyRuntime(make_graph(make_actor(normalise=False), contract["action"]))
+    rows = np.random.default_rng(5).normal(0.0, 20.0, (8, runtime.observation_size)).astype(np.float32)
+    assert np.array_equal(runtime.normalised(rows), rows)
