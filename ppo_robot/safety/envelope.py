@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.joint_input import Refusal as StateRefusal
@@ -15,6 +16,7 @@ from ppo_robot.safety.actions import Action, ActionInput, Reference
 from ppo_robot.safety.body import LinkBody
 from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
+from ppo_robot.safety.novelty import Novelty
 from ppo_robot.safety.reasons import ARMED, Cause, Limit, Refusal, State
 from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.safety.stepper import Stepper
@@ -51,9 +53,17 @@ class Envelope:
     """
 
     def __init__(
-        self, limits: SafetyLimits, spec: SafetySpec, control_period: float, body: LinkBody | None = None
+        self,
+        limits: SafetyLimits,
+        spec: SafetySpec,
+        control_period: float,
+        body: LinkBody | None = None,
+        novelty: Novelty | None = None,
     ) -> None:
-        """Prepare, disarmed. `control_period` is the policy's, s; without a `body` no links are guarded."""
+        """Prepare, disarmed. `control_period` is the policy's, s.
+
+        Without a `body` no links are guarded, without a `novelty` no observation is.
+        """
         self.limits = limits
         self.spec = spec
         self.period = 1.0 / spec.rate
@@ -66,12 +76,15 @@ class Envelope:
         self.cause: Cause | None = None
         self.detail = ""
         self._watch = BodyWatch(limits, spec)
+        self._novelty = novelty
         self._last_cycle: float | None = None
         self._clock_offset: float | None = None
         self._since = 0.0
         self._none = (Limit(0),) * limits.joints
         self._tilted = Lasting(spec.tilt_time)
         self._tilt_seen = -math.inf
+        self._tilts = False
+        self._crowded: set[str] = set()
         self._seen: float | None = None
         self._pushing = [0.0] * limits.joints
 
@@ -89,13 +102,27 @@ class Envelope:
         """Take the angle in rad of a floating base against the vertical; one that lasts too long stops the robot."""
         limit = self.spec.tilt_limit
         self._tilt_seen = now
-        # Written so that NaN counts as tilted.
-        if limit is not None and self._tilted.holds(not angle <= limit, now) and self.state in ARMED:
+        self._tilts = limit is not None and not angle <= limit  # written so that NaN counts as tilted
+        if self._tilted.holds(self._tilts, now) and self.state in ARMED:
             self.stop(Cause.TILT, f"by {angle:.2f} rad", now)
+
+    def take_observations(self, observations: NDArray[np.float64], now: float) -> None:
+        """Take what the policy saw (m, O) since the last call; what is new to it for too long stops the robot."""
+        if self._novelty is None:
+            return
+        if observations.shape[1:] != (len(self._novelty.names),):
+            self.counters["observation_refused"] += 1
+            return
+        count, detail = self._novelty.check(observations, now)
+        self.counters["novel"] += count
+        if detail and self.state in ARMED:
+            self.stop(Cause.NOT_TRAINED_FOR, detail, now)
 
     def take_publishers(self, topic: str, count: int, now: float) -> None:
         """Take how many publish a topic that only one may publish; a second one stops the robot."""
+        self._crowded.discard(topic)
         if count > 1:
+            self._crowded.add(topic)
             self.counters["second_publisher"] += 1
             if self.state in ARMED:
                 self.stop(Cause.SECOND_PUBLISHER, f"{count} on {topic}", now)
@@ -127,7 +154,7 @@ class Envelope:
         self._enter(State.STOPPING if moving else State.STOPPED, now)
 
     def reset(self, now: float) -> str | None:
-        """Leave a latched stop for disarmed; return why that is not possible, or None."""
+        """Leave a latched stop for disarmed; return why that is not possible yet, or None."""
         if self.state is not State.STOPPED:
             return f"state is {self.state.value}; expected stopped"
         state = self.states.state(now)
@@ -137,6 +164,10 @@ class Envelope:
             return "the robot moves; expected it to stand"
         if self._watch.at_effort_limit(state).any():
             return "a motor is at its effort limit"
+        if self._tilts:
+            return "the base is tilted"
+        if self._crowded:
+            return f"more than one publisher of {', '.join(sorted(self._crowded))}"
         self.cause, self.detail = None, ""
         self._clock_offset = None
         self._enter(State.DISARMED, now)
@@ -169,6 +200,8 @@ class Envelope:
         self.actions.forget()
         self.actions.lead_from(self.stepper.setpoint.position)
         self._watch.forget()
+        if self._novelty is not None:
+            self._novelty.forget()
         self._tilted = Lasting(self.spec.tilt_time)
         self._seen = None
         self._last_cycle = None

@@ -53,6 +53,10 @@ class SafetySpec:
     tool_upper: tuple[float, ...] = setting((), doc="m in the base frame: x, y, z above which the tool may not go")
     tilt_limit: float | None = setting(None, above=0.0, high=3.1, doc="rad, of the base against the vertical")
     tilt_time: float = setting(0.1, low=0.0, high=10.0, doc="s that it may last")
+    novelty_margin: float | None = setting(
+        0.5, low=0.0, high=100.0, doc="share of its range in training that an observation may lie beyond it; null: off"
+    )
+    novelty_time: float = setting(0.3, low=0.0, high=10.0, doc="s that it may lie further out")
     standstill: float = setting(0.05, above=0.0, doc="rad/s (m/s) below which the robot stands, for a reset")
     intervention: float = setting(0.002, above=0.0, doc="rad (m); a setpoint further from the policy's is a change")
 

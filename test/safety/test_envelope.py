@@ -400,6 +400,22 @@ def test_a_floating_base_whose_tilt_is_not_known_stops() -> None:
     assert bench.run(0.5).cause is Cause.STATE_LOST
 
 
+def test_no_reset_while_the_base_is_tilted_or_a_second_publisher_is_there() -> None:
+    spec = dataclasses.replace(SPEC, tilt_limit=0.5, tilt_time=0.0)
+    bench = Bench(envelope=Envelope(LIMITS, spec, CONTROL))
+    envelope = bench.envelope
+    bench.cycle()
+    envelope.stop(Cause.REQUESTED, "", bench.now)
+    envelope.take_tilt(0.51, bench.now)
+    assert envelope.reset(bench.now) == "the base is tilted"
+    envelope.take_tilt(0.5, bench.now)
+    envelope.take_publishers("/joint_states", 2, bench.now)
+    assert envelope.reset(bench.now) == "more than one publisher of /joint_states"
+    assert envelope.state is State.STOPPED
+    envelope.take_publishers("/joint_states", 1, bench.now)
+    assert envelope.reset(bench.now) is None
+
+
 def test_a_second_publisher_stops_and_one_does_not() -> None:
     bench = Bench().active()
     bench.envelope.take_publishers("/policy/action", 1, bench.now)

@@ -30,6 +30,7 @@ class Envelopes(RuleBasedStateMachine):
         self.now = 100.0
         self.states, self.policy, self.tilt = True, True, 0.0
         self.velocity, self.effort = [0.0, 0.0], [0.0, 0.0]
+        self.tilted = False
         self.target = [0.0, 0.0]
         self.first: Cause | None = None
         self.reset_allowed = False
@@ -46,6 +47,7 @@ class Envelopes(RuleBasedStateMachine):
         if self.policy:
             envelope.take_action(Action(NAMES, self.target, ros_now), ros_now, self.now)
         envelope.take_tilt(self.tilt, self.now)
+        self.tilted = self.tilt > 0.5
         self.verdict = envelope.cycle(ros_now, self.now)
 
     @rule(cycles=st.sampled_from([1, 3, 30, 100]))
@@ -98,7 +100,7 @@ class Envelopes(RuleBasedStateMachine):
         allowed = before is State.STOPPED and state is not None
         if state is not None:
             allowed &= bool((abs(state.joint_velocity) <= SPEC.standstill).all())
-            allowed &= bool((abs(state.joint_effort[0]) < LIMITS.effort).all())
+            allowed &= bool((abs(state.joint_effort[0]) < LIMITS.effort).all()) and not self.tilted
         assert (self.envelope.reset(self.now) is None) is allowed
         assert self.envelope.state is (State.DISARMED if allowed else before)
         if allowed:
