@@ -14,6 +14,7 @@ from ppo_robot.errors import BadInputError, PpoRobotError
 from ppo_robot.joint_input import JointInput, JointMessage, Refusal
 from ppo_robot.mdp.goals import check_goal
 from ppo_robot.policy.bundle import Bundle
+from ppo_robot.policy.draw import ActionDraw
 from ppo_robot.spec.deployment import PolicyNodeSpec
 
 Array = NDArray[np.float64]
@@ -65,7 +66,7 @@ class PolicyCore:
         self.counters: Counter[str] = Counter()
         self.input = JointInput(bundle.robot.joint_names, spec.state_timeout, spec.future_tolerance)
         self._goal: Array | None = None
-        self._generator: np.random.Generator | None = None
+        self._draw = ActionDraw(spec.action, spec.seed, spec.maximum_std)
         self._sequence = 0
         self._begun = False
 
@@ -100,7 +101,7 @@ class PolicyCore:
         """
         if self.input.state(self.now()) is None:
             raise BadInputError(f"no joint state younger than {self.spec.state_timeout} s: is the robot publishing?")
-        self._generator = np.random.default_rng(seed) if self.spec.action == "stochastic" else None
+        self._draw = ActionDraw(self.spec.action, seed, self.spec.maximum_std)
         self._begun = False
         self._sequence = 0
 
@@ -127,7 +128,8 @@ class PolicyCore:
             observation = path.observe(state, goal[None])
             inference_began = time.perf_counter()
             mean, log_std = self.bundle.runtime.infer(observation)
-            action, std, log_probability = self._choose(mean, log_std)
+            std = self._draw.std(log_std)
+            action, log_probability = self._draw.choose(mean, std)
             inference_ended = time.perf_counter()
             target = path.apply(action)
         except (PpoRobotError, ValueError):
@@ -149,15 +151,3 @@ class PolicyCore:
             inference_seconds=inference_ended - inference_began,
             tick_seconds=time.perf_counter() - began,
         )
-
-    def _choose(
-        self, mean: NDArray[np.float32], log_std: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-        """Return action, std (1, A) and log-probability: the mean, or a draw with the std capped for hardware."""
-        if self._generator is None:
-            return mean, np.zeros_like(mean), 0.0
-        std = np.minimum(np.exp(log_std), np.float32(self.spec.maximum_std))
-        noise = self._generator.standard_normal(mean.shape, dtype=np.float32)
-        log_probability = -0.5 * np.square(noise) - np.log(std) - 0.5 * np.log(np.float32(2.0 * np.pi))
-        action = (mean + std * noise).astype(np.float32)
-        return action, std.astype(np.float32), float(log_probability.sum())
