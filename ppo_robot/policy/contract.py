@@ -67,6 +67,19 @@ def restore(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskS
         raise BundleError(
             f"{DESCRIPTION}: its hash is {found[:12]}; {SPEC} says that the policy was trained on {str(expected)[:12]}"
         )
+    robot, task, recomputed = rebuild(data, description)
+    wrong = difference(data, recomputed)
+    if wrong:
+        raise BundleError(f"{SPEC}: {wrong}; it was altered by hand")
+    return robot, task
+
+
+def rebuild(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskSpec, dict[str, Any]]:
+    """Rebuild the specs from the keys `robot` and `task` of spec.json, and what all of it would be for them.
+
+    Raises:
+        BundleError: if one of the two is missing or malformed, or they do not fit together or to the URDF.
+    """
     for key in ("robot", "task"):
         if not isinstance(data.get(key), dict):
             raise BundleError(f"{SPEC}: {key}: missing; expected a mapping")
@@ -75,14 +88,10 @@ def restore(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskS
         robot = build(RobotSpec, values, SPEC, "robot")
         robot = build(RobotSpec, {**values, "urdf_directory": _mesh_directory(robot)}, SPEC, "robot")
         task = build(TaskSpec, data["task"], SPEC, "task")
-        recomputed = describe(robot, task)
+        return robot, task, describe(robot, task)
     except SpecError as error:
         text = str(error)
         raise BundleError(text if text.startswith(SPEC) else f"{SPEC}: {text}") from None
-    wrong = difference(data, recomputed)
-    if wrong:
-        raise BundleError(f"{SPEC}: {wrong}; it was altered by hand")
-    return robot, task
 
 
 def make_envelope(robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
