@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +82,40 @@ def test_without_distances_no_mesh_needs_to_be_there() -> None:
         LinkBody(robot)
     assert "\n" not in str(raised.value)
     assert LinkBody(robot, distances=False).clearance(home(robot)) == math.inf
+
+
+def box(x: float, y: float, z: float, at: float) -> str:
+    """Return a box of these sizes, centred at (0, at, 0), as one object of an OBJ file; its corners count backwards."""
+    corners = [(i * x / 2, at + j * y / 2, k * z / 2) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]
+    faces = ("-8 -7 -5 -6", "-4 -2 -1 -3", "-8 -4 -3 -7", "-6 -5 -1 -2", "-8 -6 -2 -4", "-7 -3 -1 -5")
+    return "".join([f"v {a} {b} {c}\n" for a, b, c in corners] + [f"f {face}\n" for face in faces])
+
+
+@pytest.fixture
+def gate(rail_robot: RobotSpec, tmp_path: Path) -> RobotSpec:
+    """Return a robot with a mesh for a base: two walls of 0.5 x 0.125 x 0.25 m, 0.5 m apart."""
+    mesh = '<mesh filename="package://gate/base.obj"/>'
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate" / "base.obj").write_text(box(0.5, 0.125, 0.25, -0.3125) + box(0.5, 0.125, 0.25, 0.3125))
+    (tmp_path / "a" / "b" / "c" / "d").mkdir(parents=True)
+    description = rail_robot.description.replace('<sphere radius="0.0625"/>', mesh, 1)
+    return dataclasses.replace(rail_robot, description=description)
+
+
+def test_a_mesh_is_its_convex_hull(gate: RobotSpec, tmp_path: Path) -> None:
+    body = LinkBody(dataclasses.replace(gate, urdf_directory=str(tmp_path)))
+    assert body.clearance([0.0, 0.5, 0.5]) == pytest.approx(0.1875, abs=1e-6)  # in front of the gate
+    assert body.clearance([0.0, 0.0, 0.5]) == pytest.approx(-0.1875, abs=1e-6)  # within: half its height and the radius
+
+
+def test_meshes_are_found_up_to_three_folders_above_the_urdf(gate: RobotSpec, tmp_path: Path) -> None:
+    assert LinkBody(dataclasses.replace(gate, urdf_directory=str(tmp_path / "a" / "b" / "c"))).pairs == 2
+    with pytest.raises(SpecError) as raised:
+        LinkBody(dataclasses.replace(gate, urdf_directory=str(tmp_path / "a" / "b" / "c" / "d")))
+    assert str(raised.value) == (
+        "robot rail: its collision geometry cannot be read (Mesh package://gate/base.obj could not be found.); put the"
+        " meshes beside the URDF, or set safety.self_collision: false"
+    )
 
 
 def run(arm: RobotSpec, body: LinkBody, spec: SafetySpec, start: list[float], target: list[float]) -> list[Setpoint]:
