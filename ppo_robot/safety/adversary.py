@@ -15,6 +15,7 @@ from ppo_robot.safety.actions import Action
 from ppo_robot.safety.body import LinkBody
 from ppo_robot.safety.envelope import Envelope
 from ppo_robot.safety.limits import SafetyLimits
+from ppo_robot.safety.novelty import Novelty
 from ppo_robot.safety.reasons import Cause, State
 from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.safety.witness import Bounds, judge_setpoints
@@ -23,11 +24,14 @@ from ppo_robot.spec.safety import SafetySpec
 Array = NDArray[np.float64]
 
 EPOCH = 1.7e9
-MOODS = ("still", "smooth", "jumps", "extremes", "drift", "garbage", "silence")
+MOODS = ("still", "smooth", "jumps", "extremes", "drift", "garbage", "silence", "unseen")
 """What the policy does for a while."""
 
-BODIES = ("follows", "follows", "follows", "lags", "stuck", "runs_away", "silent", "garbage")
+BODIES = ("follows",) * 5 + ("lags", "stuck", "runs_away", "silent", "garbage", "pushes", "tips", "strays")
 """What the robot does for a while; mostly it follows, or nothing else would ever be tried."""
+
+OBSERVABLE = 1e7
+"""What the policy may see of a joint: more than any target but garbage."""
 
 GARBAGE = (math.nan, math.inf, -math.inf, 1e308, -1e308, 1e-308, 0.0)
 
@@ -66,6 +70,7 @@ def drawn_spec(seed: int) -> SafetySpec:
         blend_time=float(draw.choice([0.0, 0.1, 1.0])),
         hold_timeout=float(draw.choice([0.5, 5.0])),
         self_collision=bool(draw.choice([False, True])),
+        tilt_limit=[None, 0.5][int(draw.integers(2))],
     )
 
 
@@ -78,7 +83,9 @@ class Adversary:
         """Begin with a fresh envelope; all that follows is drawn from `seed`."""
         self.limits, self.spec, self.seed = limits, spec, seed
         self.draw = np.random.default_rng(seed)
-        self.envelope = Envelope(limits, spec, control_period, body)
+        everything = np.full(limits.joints, OBSERVABLE)
+        novelty = Novelty(limits.joint_names, -everything, everything, spec.novelty_time)
+        self.envelope = Envelope(limits, spec, control_period, body, novelty)
         self.every = max(1, round(control_period * spec.rate))
         self.now = 100.0
         self.ros_offset = EPOCH
@@ -88,7 +95,7 @@ class Adversary:
         self.position = self.draw.uniform(self.bounds.lower, self.bounds.upper)
         self.velocity = np.zeros(limits.joints)
         self.target = self.position.copy()
-        self.mood, self.body = "still", "follows"
+        self.mood, self.body, self.angle = "still", "follows", math.nan
         self._stamped = EPOCH
         self._segment: list[Setpoint] = []
         self._start = self.position.copy()
@@ -105,12 +112,14 @@ class Adversary:
     def _change(self) -> None:
         self.mood = str(self.draw.choice(MOODS))
         self.body = str(self.draw.choice(BODIES))
+        self.angle = float(self.draw.choice([0.6, math.nan, math.inf]))
         self.target = self.position.copy()
 
     def _cycle(self) -> None:
         self.now += self._tick()
         ros_now = self.now + self.ros_offset
-        self._person(ros_now)
+        self._person()
+        self._strangers()
         self._robot(ros_now)
         if self.tally.cycles % self.every == 0 or self.draw.random() < 0.01:
             self._policy(ros_now)
@@ -137,7 +146,7 @@ class Adversary:
             return period
         return float(self.draw.choice([0.0, -0.001, -5.0, 0.03, 0.2, 1e4]))
 
-    def _person(self, ros_now: float) -> None:
+    def _person(self) -> None:
         envelope = self.envelope
         if envelope.state is State.DISARMED and self.draw.random() < 0.05:
             self.body = "follows"
@@ -155,10 +164,18 @@ class Adversary:
         elif self.draw.random() < 2e-4:
             envelope.stop(Cause.REQUESTED, "", self.now)
 
+    def _strangers(self) -> None:
+        """Tell, as the node does now and then, how many publish; once in a while it is one too many."""
+        chance = self.draw.random()
+        if chance < 1e-2:
+            self.envelope.take_publishers("policy/action", 2 if chance < 5e-5 else 1, self.now)
+
     def _robot(self, ros_now: float) -> None:
+        if self.body != "silent":
+            self.envelope.take_tilt(self.angle if self.body == "tips" else 0.0, self.now)
         setpoint = self.envelope.stepper.setpoint
         if (
-            self.body in ("follows", "garbage", "silent")
+            self.body in ("follows", "garbage", "silent", "pushes", "tips")
             and self.envelope.state is not State.DISARMED
             and self._segment
         ):
@@ -168,10 +185,15 @@ class Adversary:
         elif self.body == "runs_away":
             self.velocity = self.velocity + self.draw.standard_normal(self.limits.joints)
             self.position = self.position + self.envelope.period * self.velocity
+        elif self.body == "strays":
+            joint = int(np.argmin(self.bounds.upper - setpoint.position))
+            self.position[joint] = self.bounds.upper[joint] + 2.0 * self.spec.stray
         if self.body == "silent":
             return
         names, position = list(self.limits.joint_names), self.position.tolist()
         velocity, effort = self.velocity.tolist(), np.zeros(self.limits.joints).tolist()
+        if self.body == "pushes":
+            effort[0] = self.limits.effort[0] * (1.0 if self.target[0] > self.position[0] else -1.0)
         stamp = ros_now - self.draw.exponential(0.002)
         if self.body == "garbage":
             self._spoil(names, position)
@@ -200,6 +222,8 @@ class Adversary:
         elif draw.random() < 0.2:
             order = draw.permutation(joints)
             names, position = [names[i] for i in order], [position[i] for i in order]
+        seen = [2.0 * OBSERVABLE] * joints if mood == "unseen" else position
+        self.envelope.take_observations(np.array([seen]), self.now)
         refusal = self.envelope.take_action(Action(names, position, stamp), ros_now, self.now)
         self.tally.seen[f"action/{'accepted' if refusal is None else refusal.name.lower()}"] += 1
 

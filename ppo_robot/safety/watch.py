@@ -59,7 +59,8 @@ class BodyWatch:
         error = np.abs(state.joint_position[0] - setpoint)
         if self._tracking.holds(bool((error > self._spec.tracking_error).any()), now):
             return Cause.TRACKING, f"{self._names[error.argmax()]} is {error.max():.3f} off"
-        speed = np.abs(state.joint_velocity[0]) / self._velocity
+        with np.errstate(over="ignore"):  # of velocities that no joint can have
+            speed = np.abs(state.joint_velocity[0]) / self._velocity
         if self._overspeed.holds(bool((speed > 1.0).any()), now):
             return Cause.OVERSPEED, f"{self._names[speed.argmax()]} at {speed.max():.2f} of what is tolerated"
         if self._pushing.holds(bool(self.at_effort_limit(state).any()), now):
