@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,30 @@ class JointMessage:
     stamp: float
 
 
+class JointReading(NamedTuple):
+    """What a good message said: (J,) in the order of the policy's joints, SI units; all in one, so never in halves.
+
+    Attributes:
+        position: (J,).
+        velocity: (J,), estimated where it was missing.
+        effort: (J,), 0 where it was missing.
+        stamp: s, when it was measured, on the ROS clock.
+        received: s, when it was taken, on the monotonic clock.
+        ros_received: s, the same moment on the ROS clock.
+    """
+
+    position: Array
+    velocity: Array
+    effort: Array
+    stamp: float
+    received: float
+    ros_received: float
+
+    def state(self, now: float) -> RobotState:
+        """Return it as the state of a batch of one, read only, whose age is that at `now`."""
+        return RobotState.of_joints(self.position, self.velocity, self.effort, self.stamp, now - self.received)
+
+
 class JointInput:
     """Keeps the newest good joint state, in the order of the policy's joints.
 
@@ -62,8 +87,7 @@ class JointInput:
         self.counters: Counter[str] = Counter()
         self.detail = ""
         self._order: dict[tuple[str, ...], NDArray[np.intp]] = {}
-        # Position, velocity, effort, stamp, received: one tuple, so that a reader in another thread never sees halves.
-        self._newest: tuple[Array, Array, Array, float, float] | None = None
+        self._newest: JointReading | None = None
 
     def accept(self, message: JointMessage, ros_now: float, now: float) -> Refusal | None:
         """Take a message; return why it was refused, or None. `detail` then says more, for the log."""
@@ -71,13 +95,20 @@ class JointInput:
         self.counters["accepted" if refusal is None else refusal.name.lower()] += 1
         return refusal
 
+    @property
+    def newest(self) -> JointReading | None:
+        """What the last good message said, however old it is."""
+        return self._newest
+
+    def reading(self, now: float) -> JointReading | None:
+        """Return the newest reading, or None if there is none or it is past the timeout."""
+        newest = self._newest
+        return None if newest is None or now - newest.received > self.state_timeout else newest
+
     def state(self, now: float) -> RobotState | None:
         """Return the newest state (a batch of one, read only), or None if there is none or it is past the timeout."""
-        newest = self._newest
-        if newest is None or now - newest[4] > self.state_timeout:
-            return None
-        position, velocity, effort, stamp, received = newest
-        return RobotState.of_joints(position, velocity, effort, stamp, now - received)
+        reading = self.reading(now)
+        return None if reading is None else reading.state(now)
 
     def forget(self) -> None:
         """Drop the newest state; the next good message counts whatever its stamp."""
@@ -104,7 +135,7 @@ class JointInput:
         velocity = self._velocity(message, order, position, now)
         effort = _ordered(message.effort, order, len(names))
         effort = np.zeros(len(order)) if effort is None else np.where(np.isfinite(effort), effort, 0.0)
-        self._newest = (position, velocity, effort, message.stamp, now)
+        self._newest = JointReading(position, velocity, effort, message.stamp, now, ros_now)
         return None
 
     def _learn_order(self, names: tuple[str, ...]) -> Refusal | None:
@@ -128,13 +159,13 @@ class JointInput:
         if ros_now - stamp > self.state_timeout:
             return Refusal.STALE
         newest = self._newest
-        if newest is None or stamp > newest[3]:
+        if newest is None or stamp > newest.stamp:
             return None
-        if now - newest[4] > self.state_timeout:
+        if now - newest.received > self.state_timeout:
             self.counters[CLOCK_JUMPED] += 1
             self._newest = None
             return None
-        return Refusal.STAMP_REPEATED if stamp == newest[3] else Refusal.STAMP_BACKWARD
+        return Refusal.STAMP_REPEATED if stamp == newest.stamp else Refusal.STAMP_BACKWARD
 
     def _velocity(self, message: JointMessage, order: NDArray[np.intp], position: Array, now: float) -> Array:
         """Return the reported velocity; where it is missing or NaN, the difference to the message before."""
@@ -144,9 +175,9 @@ class JointInput:
         self.counters[VELOCITY_ESTIMATED] += 1
         newest = self._newest
         estimate = np.zeros(len(order))
-        if newest is not None and now - newest[4] <= self.state_timeout:
+        if newest is not None and now - newest.received <= self.state_timeout:
             with np.errstate(over="ignore"):  # of positions that no joint can have
-                estimate = (position - newest[0]) / (message.stamp - newest[3])
+                estimate = (position - newest.position) / (message.stamp - newest.stamp)
             estimate = np.where(np.isfinite(estimate), estimate, 0.0)
         return estimate if reported is None else np.where(np.isfinite(reported), reported, estimate)
 

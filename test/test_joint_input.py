@@ -150,3 +150,15 @@ def test_whatever_comes_the_state_is_finite(
         assert np.isfinite(state.joint_position).all()
         assert np.isfinite(state.joint_velocity).all()
         assert np.isfinite(state.joint_effort).all()
+
+
+def test_a_reading_says_when_it_was_taken_on_both_clocks(joints: JointInput) -> None:
+    assert joints.newest is None
+    assert joints.accept(message(), ros_now=100.01, now=7.0) is None
+    assert joints.accept(message(stamp=99.99), ros_now=100.02, now=7.01) is Refusal.STAMP_BACKWARD
+    reading = joints.reading(7.04)
+    assert reading is not None
+    assert (reading.stamp, reading.received, reading.ros_received) == (100.0, 7.0, 100.01)
+    np.testing.assert_array_equal(reading.velocity, [1.0, 2.0, 3.0])
+    assert joints.reading(7.2) is None
+    assert joints.newest is reading
