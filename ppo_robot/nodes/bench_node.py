@@ -23,8 +23,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
-from ppo_robot.nodes.policy_messages import read_telemetry
 from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, TELEMETRY
+from ppo_robot.nodes.telemetry_rows import read_rows
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import Bundle
 
@@ -57,10 +57,11 @@ class StateSource(Node):
         self._publisher.publish(message)
 
     def _on_telemetry(self, message: Float64MultiArray) -> None:
-        columns = read_telemetry(message)
-        self.samples += [
-            {name: float(columns[name][row]) for name in MEASURED} for row in range(len(columns["sequence"]))
-        ]
+        columns = read_rows(message)
+        inference = columns["inference_ended"] - columns["inference_began"]
+        tick = columns["acted"] - columns["tick_began"]
+        rows = np.column_stack([inference, tick, columns["period_cpu_s"]]).tolist()
+        self.samples += [dict(zip(MEASURED, row, strict=True)) for row in rows]
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

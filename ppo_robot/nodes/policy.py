@@ -78,9 +78,9 @@ class PolicyNode(SafeLifecycleNode):
             raise BadInputError("parameter bundle: empty; give the directory of a policy bundle")
         bundle = load_bundle(self._bundle_path, robot_description=self._description)
         self.core = PolicyCore(bundle, self._spec, self._clock_source.now)
-        sizes = (len(bundle.robot.joints), bundle.runtime.action_size, bundle.runtime.observation_size)
         rows = max(1, round(TELEMETRY_PERIOD / bundle.task.control_period))
-        self._messages = (ActionMessage(self.core.joint_names), TelemetryBatch(*sizes, rows))
+        batch = TelemetryBatch(len(bundle.robot.joints), bundle.runtime, rows)
+        self._messages = (ActionMessage(self.core.joint_names), batch)
         if len(self._fixed_goal) == 3:
             self.core.set_goal(np.array(self._fixed_goal))
         self.get_logger().info(f"bundle {bundle.id[:12]} for {bundle.robot.name}, {self._rate(bundle):g} Hz")
@@ -154,13 +154,15 @@ class PolicyNode(SafeLifecycleNode):
 
     def _tick(self) -> None:
         core = self._require_core()
+        action_message, batch = self._messages
         action = core.tick()
         if action is None:
+            if not batch.empty:
+                self._telemetry.publish(batch.take())
             return
-        action_message, batch = self._messages
         self._action.publish(action_message.fill(action))
-        spent = time.process_time()
-        batch.add(action, spent - self._cpu)
+        published, spent = time.monotonic(), time.process_time()
+        batch.add(action, published, spent - self._cpu)
         self._cpu = spent
         if batch.full:
             self._telemetry.publish(batch.take())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.errors import BadInputError, PpoRobotError
-from ppo_robot.joint_input import JointInput, JointMessage, Refusal
+from ppo_robot.joint_input import JointInput, JointMessage, JointReading, Refusal
 from ppo_robot.mdp.goals import check_goal
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.policy.draw import ActionDraw
@@ -20,35 +20,45 @@ from ppo_robot.spec.deployment import PolicyNodeSpec
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class PolicyAction:
+class PolicyAction(NamedTuple):
     """What one tick gave: targets, and all that is needed to follow or replay it.
+
+    A named tuple, because to make a frozen dataclass of that many fields takes longer than many a step of a tick.
+    Moments are in s on the machine's monotonic clock, whatever clock the timeouts are on.
 
     Attributes:
         sequence: counts the ticks that acted, from 1.
+        begun: whether history and targets began anew in this tick.
+        reading: the state that it was computed from.
+        goal_position: (3,) m in the base frame.
         joint_target: (J,) in the order of `joint_names`, rad.
-        state_stamp: s, the stamp of the state that it was computed from.
         observation: (O,) float32.
         mean: (A,) float32.
         std: (A,) float32, after the cap; zero where the action is deterministic.
         action: (A,) float32, as drawn.
         log_probability: nats.
-        state_age: s, from receipt of the state to the start of the tick.
-        inference_seconds: s, of the network alone.
-        tick_seconds: s, from the start of the tick to the targets.
+        tick_began: s, start of the tick.
+        observed: s, when the observation was built.
+        inference_began: s, when the network was started.
+        inference_ended: s, when the network had answered and the action was drawn.
+        acted: s, when the targets were ready.
     """
 
     sequence: int
+    begun: bool
+    reading: JointReading
+    goal_position: Array
     joint_target: Array
-    state_stamp: float
     observation: NDArray[np.float32]
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     action: NDArray[np.float32]
     log_probability: float
-    state_age: float
-    inference_seconds: float
-    tick_seconds: float
+    tick_began: float
+    observed: float
+    inference_began: float
+    inference_ended: float
+    acted: float
 
 
 class PolicyCore:
@@ -114,23 +124,24 @@ class PolicyCore:
 
         After a gap the targets begin anew at the measured pose: the robot may have been moved meanwhile.
         """
-        began = time.perf_counter()
-        goal, state = self._goal, self.input.state(self.now())
-        if state is None or goal is None:
-            self.counters["state_stale" if state is None else "no_goal"] += 1
+        tick_began = time.monotonic()
+        now = self.now()
+        goal, reading = self._goal, self.input.reading(now)
+        if reading is None or goal is None:
+            self.counters["state_stale" if reading is None else "no_goal"] += 1
             self._begun = False
             return None
-        path = self.runner.path
-        if not self._begun:
+        path, state, begun = self.runner.path, reading.state(now), not self._begun
+        if begun:
             self.runner.reset(state)
             self._begun = True
         try:
             observation = path.observe(state, goal[None])
-            inference_began = time.perf_counter()
+            observed = inference_began = time.monotonic()
             mean, log_std = self.bundle.runtime.infer(observation)
             std = self._draw.std(log_std)
             action, log_probability = self._draw.choose(mean, std)
-            inference_ended = time.perf_counter()
+            inference_ended = time.monotonic()
             target = path.apply(action)
         except (PpoRobotError, ValueError):
             self.counters["not_finite"] += 1
@@ -140,14 +151,18 @@ class PolicyCore:
         self.counters["acted"] += 1
         return PolicyAction(
             sequence=self._sequence,
+            begun=begun,
+            reading=reading,
+            goal_position=goal,
             joint_target=target[0],
-            state_stamp=float(state.stamp[0]),
             observation=observation[0],
             mean=mean[0],
             std=std[0],
             action=action[0],
             log_probability=log_probability,
-            state_age=float(state.age[0]),
-            inference_seconds=inference_ended - inference_began,
-            tick_seconds=time.perf_counter() - began,
+            tick_began=tick_began,
+            observed=observed,
+            inference_began=inference_began,
+            inference_ended=inference_ended,
+            acted=time.monotonic(),
         )

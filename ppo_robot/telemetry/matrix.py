@@ -123,6 +123,11 @@ class Table:
         return self._count
 
     @property
+    def capacity(self) -> int:
+        """How many rows there is room for."""
+        return len(self._rows)
+
+    @property
     def full(self) -> bool:
         """Whether there is no room for another row."""
         return self._count == len(self._rows)
@@ -132,6 +137,10 @@ class Table:
         row: Array = self._rows[self._count]
         self._count += 1
         return row
+
+    def column(self, name: str) -> Array:
+        """Return a column (n, size) of the gathered rows, which may be written to."""
+        return self._rows[: self._count, self.places[name]]
 
     def take(self) -> Array:
         """Return the gathered rows (n, width), valid until the next row is begun, and begin anew."""

@@ -25,10 +25,11 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
-from ppo_robot.nodes.policy_messages import read_telemetry  # noqa: E402
 from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, seconds  # noqa: E402
+from ppo_robot.nodes.telemetry_rows import read_rows  # noqa: E402
 from ppo_robot.paths import share_directory  # noqa: E402
 from ppo_robot.policy.bundle import Bundle, load_bundle  # noqa: E402
+from ppo_robot.telemetry.matrix import POLICY_TIMES  # noqa: E402
 
 BUNDLE = share_directory() / "config" / "policies" / "reach"
 MODULE = "ppo_robot.nodes.policy"
@@ -131,11 +132,19 @@ def test_actions_follow_states_and_carry_their_stamps(robot: Robot, policy: Node
         assert action.joint_names == list(bundle.robot.joint_names)
         assert seconds(action.header.stamp) in robot.sent
         assert np.isfinite(action.points[0].positions).all()
-    first = read_telemetry(robot.telemetry[0])
+    first = read_rows(robot.telemetry[0])
     assert first["sequence"].tolist() == list(range(1, 6))  # every tick of a tenth of a second
     assert first["observation"].shape == (5, bundle.runtime.observation_size)
     assert first["joint_target"][0].tolist() == list(robot.actions[0].points[0].positions)
     assert seconds(robot.actions[0].header.stamp) == first["state_stamp"][0]
+    assert [action.header.frame_id for action in robot.actions[:5]] == ["1", "2", "3", "4", "5"]
+    assert first["begun"].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
+    assert first["goal_position"].tolist() == [[0.5, 0.1, 0.4]] * 5
+    used = dict(zip(bundle.robot.joint_names, first["joint_position"][0].tolist(), strict=True))
+    assert used.items() <= dict(zip(robot.names, robot.position, strict=True)).items()
+    moments = ("state_received", *POLICY_TIMES)
+    assert (np.diff([first[name] for name in moments], axis=0) >= 0.0).all()
+    assert (first["state_ros"] >= first["state_stamp"]).all()
     assert policy.end() == 0, policy.output
 
 
