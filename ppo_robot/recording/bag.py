@@ -172,6 +172,20 @@ class BagWriter:
         finally:
             self._note(writer)
 
+    def split(self) -> None:
+        """Go on in a new file.
+
+        Raises:
+            OSError: if the disk is full or fails.
+        """
+        self._split()
+
+    def abandon(self) -> None:
+        """Let go of a recording whose disk has failed; what was flushed is there, and is whole."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.abandon()
+
     def __enter__(self) -> BagWriter:
         return self
 

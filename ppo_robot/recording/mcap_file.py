@@ -17,6 +17,7 @@ The format: https://mcap.dev/spec. Its opcodes from 0x80 on are for private reco
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import struct
 from pathlib import Path
@@ -89,6 +90,7 @@ class McapFile:
         temporary = path.with_name(f".{path.name}.tmp")
         self._file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the process ends, however: it is in use
             self._write(head, 0)
             self._position = len(head)
             self._make_room(0, len(summary))

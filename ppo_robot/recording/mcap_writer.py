@@ -193,6 +193,10 @@ class McapWriter:
             raise
         self._file.close(self._summary())
 
+    def abandon(self) -> None:
+        """Let go of the file as of the last flush."""
+        self._file.abandon()
+
     def _commit(self, records: bytes, index: McapRecord) -> None:
         self._chunks.append(_bytes(index))
         try:

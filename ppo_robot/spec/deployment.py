@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ppo_robot.spec.recording import RecordingSpec
 from ppo_robot.spec.robot import find_config
 from ppo_robot.spec.safety import SafetySpec
 from ppo_robot.spec.strict import build, read_yaml, setting
@@ -85,6 +86,7 @@ class DeploymentSpec:
     safety: SafetySpec = field(default_factory=SafetySpec)
     policy: PolicyNodeSpec = field(default_factory=PolicyNodeSpec)
     sim_robot: SimRobotSpec = field(default_factory=SimRobotSpec)
+    recording: RecordingSpec = field(default_factory=RecordingSpec)
 
     def __post_init__(self) -> None:
         controller = self.controller
