@@ -169,7 +169,6 @@ class Envelope:
         if self._crowded:
             return f"more than one publisher of {', '.join(sorted(self._crowded))}"
         self.cause, self.detail = None, ""
-        self._clock_offset = None
         self._enter(State.DISARMED, now)
         return None
 
@@ -217,27 +216,26 @@ class Envelope:
         return bool((np.abs(state.joint_velocity[0]) <= self.spec.standstill).all())
 
     def _check_clocks(self, ros_now: float, now: float) -> None:
-        """Stop where a clock is not a clock, or the own cycle comes too late; a frozen one is a cycle of no length."""
+        """Stop where a clock is not a clock, or the own cycle comes too late; a frozen one is a cycle of no length.
+
+        Only while armed: an arming begins with the clocks as they then are.
+        """
         last, self._last_cycle = self._last_cycle, now
-        armed = self.state in ARMED
-        if not (math.isfinite(now) and math.isfinite(ros_now)):
-            self._last_cycle = last
-            if armed:
-                self.stop(Cause.CLOCK_JUMPED, f"not a time: {now}, {ros_now}", self._since)
+        if self.state not in ARMED:
             return
-        if armed and last is not None:
-            if now <= last:
-                self.counters["cycle_without_time"] += 1
-                self.stop(Cause.CLOCK_JUMPED, f"the clock moved by {now - last:.4f} s in a cycle", now)
-            elif now - last > self.spec.cycle_timeout:
-                self.stop(Cause.CYCLE_LATE, f"{now - last:.3f} s between two cycles", now)
+        if not (math.isfinite(now) and math.isfinite(ros_now)):
+            self.stop(Cause.CLOCK_JUMPED, f"not a time: {now}, {ros_now}", self._since)
+            return
+        if last is not None and now <= last:
+            self.counters["cycle_without_time"] += 1
+            self.stop(Cause.CLOCK_JUMPED, f"the clock moved by {now - last:.4f} s in a cycle", now)
+        elif last is not None and now - last > self.spec.cycle_timeout:
+            self.stop(Cause.CYCLE_LATE, f"{now - last:.3f} s between two cycles", now)
         offset = ros_now - now
-        if self._clock_offset is not None and abs(offset - self._clock_offset) > self.spec.clock_jump:
-            if armed:
-                self.stop(Cause.CLOCK_JUMPED, f"the ROS clock jumped by {offset - self._clock_offset:.3f} s", now)
+        if self._clock_offset is None:
             self._clock_offset = offset
-        elif self._clock_offset is None:
-            self._clock_offset = offset
+        elif abs(offset - self._clock_offset) > self.spec.clock_jump:
+            self.stop(Cause.CLOCK_JUMPED, f"the ROS clock jumped by {offset - self._clock_offset:.3f} s", now)
 
     def _check_body(self, state: RobotState | None, now: float) -> None:
         if state is None:

@@ -197,6 +197,7 @@ def test_links_measured_at_half_the_clearance_are_far_enough_and_nearer_are_name
     assert guard.too_near(at(STOP / 2)) == ""
     assert guard.too_near(at(STOP / 2 - 1e-9)) == "base and carriage are 7.8 mm apart"
     assert guard.too_near(at(-1 / 256)) == "base and carriage are -3.9 mm apart"
+    assert guard.too_near(at(-0.1)) == "base and carriage are -100.0 mm apart"
 
 
 def test_links_that_were_armed_near_count_from_there(rail_robot: RobotSpec, body: LinkBody) -> None:

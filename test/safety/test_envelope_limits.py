@@ -1,0 +1,142 @@
+"""Tests of how ppo_robot.safety.envelope blends, and of why it says that it limited a joint."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from envelope_bench import PERIOD, SPEC, Bench
+
+from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.limits import make_limits
+from ppo_robot.safety.reasons import Cause, Limit, State
+from ppo_robot.spec.robot import RobotSpec
+
+# Blending.
+
+
+def test_a_blend_grows_from_its_speed_to_all() -> None:
+    bench = Bench()
+    bench.position, bench.target = [-0.875, -1.75], [0.875, 1.75]
+    bench.armed()
+    while bench.cycle().state is not State.BLENDING:
+        pass
+    since = bench.now
+    for along, share in ((0.25, 0.4375), (0.5, 0.625), (0.75, 0.8125)):
+        while bench.now < since + along * SPEC.blend_time:
+            verdict = bench.cycle()
+        assert verdict.state is State.BLENDING
+        assert verdict.limits == (Limit.BLEND, Limit.BLEND)
+        # It lags by the time that the acceleration needs to get up: some hundredths.
+        assert verdict.setpoint.velocity == pytest.approx((2.0 * share, 3.0 * share), rel=0.03)
+    while bench.cycle().state is State.BLENDING:
+        pass
+    assert bench.now > since + SPEC.blend_time  # it had not arrived by then
+    assert bench.envelope.state is State.ACTIVE
+    assert bench.position == pytest.approx(bench.target, abs=SPEC.intervention)
+
+
+def test_without_a_blend_time_all_of_the_speed_is_there_at_once() -> None:
+    bench = Bench(dataclasses.replace(SPEC, blend_time=0.0))
+    bench.target = [0.875, 0.0]
+    bench.armed()
+    assert max(bench.cycle().setpoint.velocity[0] for _ in range(100)) > 1.9
+
+
+@pytest.mark.parametrize(("target", "blends"), [(1 / 64, False), (-1 / 64, False), (1 / 64 + 1e-4, True)])
+def test_a_target_within_the_blend_distance_needs_no_blend(target: float, blends: bool) -> None:
+    bench = Bench()
+    bench.target = [0.0, target]
+    bench.armed()
+    seen = [bench.cycle().state for _ in range(8)]
+    assert (State.BLENDING in seen) is blends
+
+
+# Why a joint is limited.
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_an_action_at_the_limit_is_not_outside_and_beyond_it_is(side: float) -> None:
+    bench = Bench().active()
+    bench.target = [0.9 * side, -1.8 * side]
+    verdict = bench.run(2.0)
+    assert (verdict.state, verdict.changed, verdict.limits) == (State.ACTIVE, False, (Limit(0), Limit(0)))
+    bench.target = [1.0 * side, -2.0 * side]
+    assert not any(limit & Limit.POSITION for limit in bench.run(1.0).limits)
+    bench.target = [1.001 * side, -2.0 * side]
+    verdict = bench.run(0.25)
+    assert (verdict.state, verdict.changed) == (State.LIMITED, True)
+    assert [bool(limit & Limit.POSITION) for limit in verdict.limits] == [True, False]
+
+
+def test_a_joint_that_cannot_follow_is_limited_by_its_dynamics_alone() -> None:
+    bench = Bench().active()
+    bench.target = [0.5, 0.0]
+    seen = {bench.cycle().limits for _ in range(256)}
+    assert seen == {(Limit(0), Limit(0)), (Limit.DYNAMICS, Limit(0))}
+
+
+def test_a_joint_that_must_stop_for_its_limit_says_so() -> None:
+    bench = Bench().active()
+    bench.target = [30.0, 0.0]
+    seen = {bench.cycle().limits[0] for _ in range(256)}
+    assert Limit.POSITION | Limit.STOP in seen
+
+
+@pytest.mark.parametrize("push", [1.0, -1.0])
+def test_a_motor_at_its_limit_holds_its_joint_until_a_state_says_otherwise(push: float) -> None:
+    bench = Bench().active()
+    bench.effort, bench.target = [50.0 * push, 0.0], [0.25 * push, 0.25]
+    verdict = bench.run(0.25)
+    assert verdict.limits[0] == Limit.EFFORT
+    assert verdict.setpoint.position[0] == pytest.approx(0.0, abs=1e-3)
+    assert verdict.setpoint.position[1] > 0.125
+    bench.effort = [0.0, 0.0]
+    assert bench.run(0.5).setpoint.position == pytest.approx((0.25 * push, 0.25), abs=1e-3)
+
+
+# Links.
+
+
+def rails(robot: RobotSpec, **changed: object) -> Bench:
+    spec = dataclasses.replace(SPEC, clearance_stop=1 / 64, clearance_slow=5 / 64, position_margin=0.0, **changed)
+    bench = Bench(spec, make_limits(robot, spec), body=LinkBody(robot))
+    bench.position = [0.0, 0.5, 0.5]
+    bench.target = list(bench.position)
+    return bench
+
+
+def test_the_share_that_near_links_leave_slows_all_joints_and_is_named(rail_robot: RobotSpec) -> None:
+    bench = rails(rail_robot).active()
+    bench.target = [0.0, 0.0, 0.5]  # the carriage would be in the base
+    seen, fastest = set(), {}
+    for _ in range(512):
+        verdict = bench.cycle()
+        seen.add(verdict.limits[1])
+        share = bench.envelope.guard.share
+        fastest[share] = max(fastest.get(share, 0.0), -verdict.setpoint.velocity[1])
+    assert any(limit & Limit.CLEARANCE and limit & Limit.DYNAMICS == Limit(0) for limit in seen)
+    assert fastest[1.0] == pytest.approx(1.0, abs=0.01)
+    assert max(speed for share, speed in fastest.items() if share < 0.5) < 0.65
+    assert bench.position[1] == pytest.approx(0.125 + 1 / 64, abs=1e-3)
+    assert bench.envelope.stepper.forbidden & Limit.CLEARANCE
+
+
+def test_links_measured_too_near_stop_the_robot(rail_robot: RobotSpec) -> None:
+    bench = rails(rail_robot).active()
+    bench.position = [0.0, 0.125 + 1 / 128, 0.5]
+    bench.now += PERIOD
+    bench.take_state()
+    bench.now += PERIOD
+    assert bench.envelope.cycle(bench.ros_now, bench.now).cause is None
+    bench.position = [0.0, 0.125 + 1 / 256, 0.5]
+    bench.take_state()
+    bench.now += PERIOD
+    verdict = bench.envelope.cycle(bench.ros_now, bench.now)
+    assert (verdict.cause, verdict.detail) == (Cause.CLEARANCE, "base and carriage are 3.9 mm apart")
+
+
+def test_without_a_body_links_may_do_as_they_like(rail_robot: RobotSpec) -> None:
+    spec = dataclasses.replace(SPEC, position_margin=0.0)
+    bench = Bench(spec, make_limits(rail_robot, spec))
+    assert bench.active().envelope.guard is None
