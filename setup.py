@@ -56,6 +56,7 @@ setup(
     maintainer_email="maintainers@ppo-robot.dev",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={f"{NAME}.report": ["assets/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -76,6 +77,7 @@ setup(
             "safetensors",
         ],
         "mujoco": ["mujoco>=3.17"],
+        "parquet": ["pyarrow"],
         "ros": [
             "ros-jazzy-rclpy[fastrtps]",
             "ros-jazzy-sensor-msgs",
@@ -91,6 +93,7 @@ setup(
             "pytest",
             "pytest-timeout",
             "hypothesis",
+            "pyarrow",
             "ruff",
             "mypy",
             "types-PyYAML",

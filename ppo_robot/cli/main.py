@@ -34,7 +34,7 @@ COMMANDS = {
     "reset": "leave a latched stop; the robot stays disarmed",
     "arm": "let the safety node pass on what the policy asks for",
     "doctor": "check ROS 2, joint states, controllers and the policy node",
-    "report": "write one HTML page about a run",
+    "report": "write one HTML page about a run or a recording",
     "bench": "measure speed and print figures",
     "demo": "train the reaching arm, evaluate it and report on it",
 }
@@ -51,6 +51,7 @@ EXTRA_OF_LIBRARY = {
     "safetensors": "train",
     "mujoco": "mujoco",
     "rclpy": "ros",
+    "pyarrow": "parquet",
 }
 
 

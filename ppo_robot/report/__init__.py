@@ -1,0 +1,1 @@
+"""Reports of what a robot did, and the look that all reports share."""
