@@ -9,6 +9,7 @@ from ppo_robot.spec.recording import RecordingSpec
 from ppo_robot.spec.robot import find_config
 from ppo_robot.spec.safety import SafetySpec
 from ppo_robot.spec.strict import build, read_yaml, setting
+from ppo_robot.spec.telemetry import TelemetrySpec
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class DeploymentSpec:
     policy: PolicyNodeSpec = field(default_factory=PolicyNodeSpec)
     sim_robot: SimRobotSpec = field(default_factory=SimRobotSpec)
     recording: RecordingSpec = field(default_factory=RecordingSpec)
+    telemetry: TelemetrySpec = field(default_factory=TelemetrySpec)
 
     def __post_init__(self) -> None:
         controller = self.controller
