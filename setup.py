@@ -103,6 +103,7 @@ setup(
             "stable-baselines3",
             "setuptools<80",
         ],
+        "mutation": ["mutmut"],
     },
     entry_points={"console_scripts": console_scripts()},
 )
