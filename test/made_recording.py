@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ppo_robot.joint_input import JointMessage
 from ppo_robot.policy.bundle import Bundle, load_bundle
 from ppo_robot.recording.bag import BagWriter
 from ppo_robot.recording.schemas import Schemas
-from ppo_robot.report.recorded import Recorded
+from ppo_robot.report.recorded import Recorded, Table
 from ppo_robot.safety.actions import Action
 from ppo_robot.safety.envelope import Envelope
 from ppo_robot.safety.limits import make_limits
@@ -158,6 +159,24 @@ def make(
         {name: np.array([row[name] for row in rows]) for name in rows[0]} for rows in (maker.policy, maker.safety)
     )
     return Recorded("made", maker.bundle.robot.joint_names, policy, safety, maker.bundle, maker.limits)
+
+
+def repeated(recorded: Recorded, times: int) -> Recorded:
+    """Return a recording that goes through another one so many times, one after the other, as one activation."""
+    length = recorded.duration + 1.0 / RATE
+    ticks = recorded.ticks
+
+    def table(rows: Table, moving: tuple[str, ...]) -> dict:
+        out = {name: np.concatenate([column] * times) for name, column in rows.items()}
+        which = np.repeat(np.arange(times), len(next(iter(rows.values()))))
+        for name in moving:
+            out[name] = out[name] + which * length
+        out["sequence"] = out["sequence"] + which * ticks * (out["sequence"] > 0)
+        return out
+
+    policy = table(recorded.policy, ("state_stamp", "state_received", "state_ros", *POLICY_TIMES))
+    safety = table(recorded.safety, ("now", "ros_now", "stamp", "checked", "published"))
+    return dataclasses.replace(recorded, policy=policy, safety=safety)
 
 
 def write_bag(recorded: Recorded, directory: Path, info: dict | None = None) -> None:

@@ -14,8 +14,14 @@ from ppo_robot.report.decimate import Span, kept
 
 Array = NDArray[np.float64]
 
-BUCKETS = 1600
-"""Parts of a whole recording of which each curve keeps the extremes; no screen is much wider."""
+MOST_BYTES = 6_500_000
+"""What the curves of a page may weigh, about."""
+
+MOST_BUCKETS, LEAST_BUCKETS = 6000, 400
+"""Parts of a recording of which each curve keeps first, last, lowest and highest sample: at most, and at least."""
+
+_BUCKET_BYTES = 43
+"""Of those samples, as text: four of a time and a value, 4 bytes each, in base64."""
 
 _COUNTS = 2**32 - 1
 
@@ -39,6 +45,8 @@ class Series:
     value: Array
     look: Literal["line", "dashed", "step", "dots"] = "line"
     hidden: bool = False
+    hold: float = 0.0
+    """s; a step between samples further apart than this is drawn as a line, for samples between were left out."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +106,12 @@ class Packer:
 
     Attributes:
         duration: s, of the recording.
+        buckets: parts of the recording of which a curve keeps the extremes.
         whole: spans of which every sample travels, whatever the recording's length.
     """
 
     duration: float
+    buckets: int
     whole: Sequence[Span] = field(default_factory=list)
 
     @property
@@ -123,12 +133,13 @@ class Packer:
 
     def series(self, series: Series) -> dict[str, Any]:
         """Return a curve as a tree for JSON, decimated."""
-        index = kept(series.time, series.value, BUCKETS, self.whole)
+        index = kept(series.time, series.value, self.buckets, self.whole)
         return {
             "name": series.name,
             "colour": series.colour,
             "look": series.look,
             "hidden": series.hidden,
+            "hold": series.hold,
             "samples": len(series.time),
             "t": self.times(series.time[index]),
             "v": self.values(series.value[index]),
@@ -143,6 +154,11 @@ class Packer:
             "marks": [vars(mark) for mark in chart.marks],
             "shades": [{**vars(shade), "spans": rounded(shade.spans)} for shade in chart.shades],
         }
+
+
+def buckets_for(curves: int) -> int:
+    """Return into how many parts a recording may be cut whose page draws so many curves."""
+    return max(LEAST_BUCKETS, min(MOST_BUCKETS, MOST_BYTES // (_BUCKET_BYTES * max(1, curves))))
 
 
 def rounded(spans: Sequence[Span]) -> list[list[float]]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo_robot.report.chart import Chart, Packer, rounded
+from ppo_robot.report.chart import Chart, Packer, buckets_for, rounded
 from ppo_robot.report.decimate import kept
 from ppo_robot.report.drift import Drift, drift
 from ppo_robot.report.envelope import (
     STATES,
+    STILL,
     Event,
     detail_spans,
     events,
@@ -46,6 +47,7 @@ class Content:
         missing: sentences on what the recording lacks.
         tiles: value, unit and label of each figure at the top.
         limited: reason, colour, words and the share of cycles of each joint.
+        cut: a sentence on what the curves leave out; empty where they hold every sample.
         data: what the charts are drawn from, ready for JSON.
     """
 
@@ -61,6 +63,7 @@ class Content:
     drift: list[Drift] | None
     limited: list[tuple[str, str, str, list[float]]]
     facts: list[tuple[str, Any]]
+    cut: str
     data: dict[str, Any]
 
 
@@ -68,10 +71,11 @@ def gather(recorded: Recorded) -> Content:
     """Compute everything that the page of a recording shows."""
     found, error, happened = latency(recorded), goal_error(recorded), events(recorded)
     slowest = recorded.tick_time[_slowest(found, 6)] if found is not None else np.zeros(0)
-    packer = Packer(recorded.duration, detail_spans(recorded, slowest))
     charts: list[Chart] = [goal_chart(recorded, error)] if error is not None else []
     charts += [*joint_charts(recorded), *action_chart(recorded)]
     charts += latency_charts(recorded, found) if found is not None else []
+    buckets = buckets_for(sum(len(chart.series) for chart in charts))
+    packer = Packer(recorded.duration, buckets, detail_spans(recorded, slowest))
     robot = recorded.bundle.robot.name if recorded.bundle is not None else f"{len(recorded.joint_names)} joints"
     stopped = stops(recorded)
     words = f"stopped: {stopped[0][1].name.lower().replace('_', ' ')}" if stopped else "no stop"
@@ -89,6 +93,7 @@ def gather(recorded: Recorded) -> Content:
         drift=drift(recorded),
         limited=_limited(recorded),
         facts=_facts(recorded, robot),
+        cut=_cut(charts, packer),
         data=_data(recorded, packer, charts, happened, found),
     )
 
@@ -101,7 +106,12 @@ def _data(
         "duration": recorded.duration,
         "unit": packer.unit,
         "whole": rounded(packer.whole),
-        "states": {"names": [state.value for state in STATES], "colours": STATE_COLOURS, "spans": spans},
+        "states": {
+            "names": [state.value for state in STATES],
+            "colours": STATE_COLOURS,
+            "bad": [STATES.index(state) for state in STILL],
+            "spans": spans,
+        },
         "events": [
             {"time": round(event.time, 4), "kind": event.kind, "text": event.text, "level": event.level}
             for event in happened
@@ -126,6 +136,16 @@ def _ticks(recorded: Recorded, packer: Packer, found: Latency) -> dict[str, Any]
         "p99": [rows[name].quantiles[2] if name in rows else 0.0 for name in found.names],
         "scale": whole.quantiles[2] if whole is not None else 0.0,
     }
+
+
+def _cut(charts: Sequence[Chart], packer: Packer) -> str:
+    if all(len(series.time) <= 2 * packer.buckets for chart in charts for series in chart.series):
+        return ""
+    part = packer.duration / packer.buckets
+    return (
+        f"Curves keep the first, last, lowest and highest sample of every {part:.2g} s, and every sample around the"
+        " first stops and the slowest ticks. Figures and tables are of all samples; --csv gives them all."
+    )
 
 
 def _slowest(found: Latency, count: int) -> NDArray[np.intp]:

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 STATES = tuple(State)
 CAUSES = tuple(Cause)
 _FOLLOWING = [STATES.index(state) for state in (State.BLENDING, State.ACTIVE, State.LIMITED)]
-_STILL = (State.STOPPING, State.STOPPED)
+STILL = (State.STOPPING, State.STOPPED)
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 
@@ -69,7 +69,7 @@ def stops(recorded: Recorded) -> list[tuple[float, Cause]]:
     cycles = recorded.cycles
     if not cycles or not len(cycles["time"]):
         return []
-    still = np.isin(cycles["state"], [STATES.index(state) for state in _STILL])
+    still = np.isin(cycles["state"], [STATES.index(state) for state in STILL])
     begins = np.flatnonzero(np.diff(still.astype(np.int8), prepend=0) > 0)
     found = []
     for row in begins.tolist():

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo_robot.report.chart import BUCKETS, Chart, Mark, Series, Shade
+from ppo_robot.report.chart import Chart, Mark, Series, Shade
 from ppo_robot.report.decimate import spans_of, with_gaps
 from ppo_robot.report.recorded import Recorded
 from ppo_robot.safety.reasons import Limit
@@ -20,11 +20,14 @@ REASONS = {
     Limit.STOP: ("c6", "behind it no stop would have remained possible"),
     Limit.BLEND: ("c5", "the robot is still led to where the policy wants it"),
     Limit.SPEED: ("c7", "a link was too fast"),
-    Limit.CLEARANCE: ("violet", "two links were too near to each other"),
+    Limit.CLEARANCE: ("c3", "two links were too near to each other"),
     Limit.WORKSPACE: ("c8", "the tool was about to leave its box"),
     Limit.EFFORT: ("c9", "the motor was at its cap"),
 }
 """The colour of each reason, and its meaning in words."""
+
+_MOST_SPANS = 2000
+"""Of one reason and joint; what lies closer together is told as one."""
 
 _LEAST_ANGLE = 0.1
 """rad (m): a joint that holds still should look still."""
@@ -85,7 +88,7 @@ def reason_shades(recorded: Recorded, joint: int) -> list[Shade]:
     if not cycles:
         return []
     time, mask = cycles["time"], cycles["limits"][:, joint].astype(np.int64)
-    nearest = max(1.5 * recorded.cycle_period, recorded.duration / BUCKETS)
+    nearest = max(1.5 * recorded.cycle_period, recorded.duration / _MOST_SPANS)
     shades = []
     for limit, (colour, words) in REASONS.items():
         on = (mask & limit.value) > 0
@@ -102,7 +105,7 @@ def _positions(recorded: Recorded, joint: int) -> list[Series]:
         target = with_gaps(
             recorded.tick_time, recorded.policy["joint_target"][:, joint], 5.0 * recorded.control_period
         )
-        series.append(Series("policy target", "orange", *target, look="step"))
+        series.append(Series("policy target", "violet", *target, look="step", hold=1.6 * recorded.control_period))
     if recorded.cycles:
         series.append(Series("command", "green", *_command(recorded, "position", joint)))
     time, measured = _measured(recorded, "position", joint)

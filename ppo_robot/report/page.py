@@ -90,7 +90,8 @@ def _timeline(content: Content) -> str:
     return (
         f'<div id="timeline"><canvas tabindex="-1" aria-label="The whole recording"></canvas></div>{states}'
         '<p class="hint">Drag across a chart to look closer, with shift (or one finger) to move along; ctrl and wheel,'
-        " or two fingers, to zoom; double click for everything. Click a name to switch its curve.</p>"
+        " or two fingers, to zoom; double click for everything. Click a name to switch its curve."
+        f" {_text(content.cut)}</p>"
         "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>"
     )
 
@@ -177,12 +178,12 @@ def _latency(content: Content) -> str:
         else ""
     )
     waterfall = (
-        '<div class="card pad"><h3>A tick, stage by stage</h3><div id="waterfall"></div>'
+        '<div class="card pad" style="margin-top:10px"><h3>A tick, stage by stage</h3><div id="waterfall"></div>'
         '<p class="hint">The thin grey line behind a bar is the 99th percentile of that stage. Point at a chart to see'
         " the tick of that moment.</p></div>"
     )
     charts = '<div class="plots" data-group="latency" style="margin-top:10px"></div>'
-    return _section("latency", "Latency and jitter", lead, waterfall + _percentiles(found) + charts)
+    return _section("latency", "Latency and jitter", lead, _percentiles(found) + waterfall + charts)
 
 
 def _percentiles(found: Latency) -> str:
@@ -196,7 +197,7 @@ def _percentiles(found: Latency) -> str:
             f'<td class="words">{row.words}</td></tr>'
         )
     return (
-        f'<div class="card scroll" style="margin-top:10px"><table><tr><th>ms</th>{head}<th>max</th><th>ticks</th>'
+        f'<div class="card scroll"><table><tr><th>ms</th>{head}<th>max</th><th>ticks</th>'
         f'<th class="left"></th></tr>{"".join(lines)}</table></div>'
     )
 
@@ -245,8 +246,7 @@ def _provenance(content: Content) -> str:
         )
     made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     body += (
-        f"<footer>Written by ppo-robot {_text(__version__)} on {_text(made)}. This page needs no network. Long"
-        " recordings keep the extremes of every stretch, and every sample around stops and slow ticks.</footer>"
+        f"<footer>Written by ppo-robot {_text(__version__)} on {_text(made)}. This page needs no network.</footer>"
     )
     return _section("origin", "Where it comes from", "", body)
 

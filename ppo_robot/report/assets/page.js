@@ -56,7 +56,8 @@ class TimeLine {
     pen.fillRect(0, 4, width, 20);
     for (const [begin, end, state] of data.states.spans) {
       pen.fillStyle = colours[data.states.colours[state]];
-      pen.fillRect(this.x(begin), 4, Math.max(1, this.x(end) - this.x(begin)), 20);
+      const least = data.states.bad.includes(state) ? 1.5 : 0;  // a stop is never too short to be seen
+      pen.fillRect(this.x(begin), 4, Math.max(least, this.x(end) - this.x(begin)), 20);
     }
     for (const event of data.events) {
       const bad = event.level === "bad";

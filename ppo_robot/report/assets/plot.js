@@ -130,7 +130,7 @@ class Plot {
     pen.strokeStyle = colours.line;
     pen.fillStyle = colours.muted;
     const line = (x1, y1, x2, y2) => { pen.beginPath(); pen.moveTo(x1, y1); pen.lineTo(x2, y2); pen.stroke(); };
-    const step = niceStep(to - from, (box.right - box.left) / 64);
+    const step = niceStep(to - from, (box.right - box.left) / 54);
     pen.textAlign = "center";
     pen.textBaseline = "alphabetic";
     for (let count = Math.ceil(from / step - 1e-9); count * step <= to + 1e-9 * step; count++) {
@@ -153,7 +153,7 @@ class Plot {
       for (let power = Math.ceil(low); power <= high; power++) all.push([10 ** power, String(+(10 ** power).toPrecision(3))]);
       return all;
     }
-    const factor = this.factor, step = niceStep((high - low) * factor, (box.bottom - box.top) / 26);
+    const factor = this.factor, step = niceStep((high - low) * factor, (box.bottom - box.top) / 20);
     const digits = clamp(Math.ceil(-Math.log10(step) - 1e-9), 0, 6), all = [];
     for (let count = Math.ceil(low * factor / step - 1e-9); count * step <= high * factor; count++) {
       all.push([count * step / factor, (count * step).toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1")]);
@@ -216,8 +216,10 @@ class Plot {
   }
 
   eventLines(pen, box, x) {
-    for (const event of this.events) {
-      if (event.time < this.view.from || event.time > this.view.to) continue;
+    const shown = this.events.filter((event) => event.time >= this.view.from && event.time <= this.view.to);
+    const few = shown.length < 60;
+    for (const event of shown) {
+      if (!few && event.level !== "bad") continue;
       pen.strokeStyle = colours[event.level === "bad" ? "red" : "muted"];
       pen.globalAlpha = event.level === "bad" ? 0.9 : 0.35;
       pen.setLineDash(event.level === "bad" ? [] : [2, 3]);
@@ -237,15 +239,20 @@ class Plot {
     if (series.look === "dashed") pen.setLineDash([5, 3]);
     const few = (box.right - box.left) / Math.max(1, end - begin) > 9;  // zoomed in: show the samples themselves
     pen.beginPath();
-    let open = false, height = 0;
+    let open = false, height = 0, last = 0;
     for (let place = begin; place < end; place++) {
       if (Number.isNaN(value[place])) { open = false; continue; }
       const px = x(time[place]), py = y(value[place]);
       if (series.look === "dots") { pen.rect(px - 1, py - 1, 2, 2); continue; }
       if (!open) pen.moveTo(px, py);
-      else { if (series.look === "step") pen.lineTo(px, height); pen.lineTo(px, py); }
+      else {
+        // A value stands until the next one; where samples were left out, nobody knows when it changed.
+        if (series.look === "step" && time[place] - last <= series.hold) pen.lineTo(px, height);
+        pen.lineTo(px, py);
+      }
       open = true;
       height = py;
+      last = time[place];
       if (few || (end - begin < 4)) { pen.moveTo(px + 2, py); pen.arc(px, py, 2, 0, 7); pen.moveTo(px, py); }
     }
     if (series.look === "dots") pen.fill(); else pen.stroke();

@@ -38,8 +38,9 @@ const niceStep = (span, count) => {
 // Seconds as a person reads them, fine enough to tell times a `step` apart.
 const clock = (seconds, step = 1e-3) => {
   const digits = clamp(Math.ceil(-Math.log10(step) - 1e-9), 0, 6);
-  if (seconds < 60 || digits > 3) return `${seconds.toFixed(digits)} s`;
-  const minutes = Math.floor(seconds / 60 + 1e-9), rest = Math.max(0, seconds - 60 * minutes);
+  const shown = Number(seconds.toFixed(digits));
+  if (shown < 60 || digits > 3) return `${shown.toFixed(digits)} s`;
+  const minutes = Math.floor(shown / 60 + 1e-9), rest = Math.max(0, shown - 60 * minutes);
   return `${minutes}:${rest.toFixed(digits).padStart(digits ? digits + 3 : 2, "0")}`;
 };
 
