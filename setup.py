@@ -64,7 +64,7 @@ setup(
     ],
     zip_safe=False,
     python_requires=">=3.10",
-    install_requires=["numpy", "pyyaml", "onnxruntime", "pin", "ruckig", "mcap", "rosbags"],
+    install_requires=["numpy", "pyyaml", "onnxruntime", "pin", "ruckig", "mcap", "prometheus-client", "rosbags"],
     extras_require={
         "train": [
             "torch==2.13.0",

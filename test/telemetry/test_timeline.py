@@ -4,69 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from telemetry_rows import DELAYS, PERIOD, ROS, TOTAL, columns, moments, policy_row, safety_rows
 
-from ppo_robot.telemetry.matrix import SAFETY_SCALARS, Kind
-from ppo_robot.telemetry.timeline import LARGEST_PENDING, PATIENCE, STAGES, Timeline
-
-PERIOD = 0.01
-ROS = 1.7e9
-"""s that the stamps' clock is ahead of the monotonic one."""
-
-DELAYS = {
-    "sensor_to_policy": 0.002,
-    "wait_for_tick": 0.003,
-    "observe": 0.0001,
-    "inference": 0.0002,
-    "act": 0.00015,
-    "policy_to_safety": 0.0004,
-    "wait_for_cycle": 0.0017,
-    "command": 0.00005,
-    "to_controller": 0.0003,
-}
-TOTAL = sum(DELAYS.values())
-Columns = dict[str, np.ndarray]
-
-
-def moments(tick: int, delays: dict[str, float] = DELAYS) -> dict[str, float]:
-    """Return when each stage of a tick ended; the stamp lies so that ticks begin on the grid."""
-    time = 100.0 + tick * PERIOD - delays["sensor_to_policy"] - delays["wait_for_tick"]
-    found = {"stamp": time}
-    for stage in STAGES:
-        time += delays[stage]
-        found[stage] = time
-    return found
-
-
-def policy_row(sequence: int, at: dict[str, float], begun: bool = False) -> dict[str, float]:
-    return {
-        "sequence": sequence,
-        "begun": float(begun),
-        "state_stamp": ROS + at["stamp"],
-        "state_received": at["sensor_to_policy"],
-        "state_ros": ROS + at["sensor_to_policy"],
-        "tick_began": at["wait_for_tick"],
-        "observed": at["observe"],
-        "inference_began": at["observe"],
-        "inference_ended": at["inference"],
-        "acted": at["act"],
-        "published": at["act"],
-    }
-
-
-def safety_rows(sequence: int, at: dict[str, float], sent: bool = True) -> list[dict[str, float]]:
-    both = dict.fromkeys(SAFETY_SCALARS, 0.0) | {"sequence": sequence, "stamp": ROS + at["stamp"]}
-    published = at["command"] if sent else np.nan
-    return [
-        both | {"kind": Kind.STATE, "sequence": 0, "stamp": ROS + 1.0},
-        both | {"kind": Kind.ACTION, "now": at["policy_to_safety"]},
-        both
-        | {"kind": Kind.CYCLE, "now": at["wait_for_cycle"], "checked": at["wait_for_cycle"], "published": published},
-        both | {"kind": Kind.CYCLE, "now": at["wait_for_cycle"] + 9.0, "checked": 999.0, "published": 1000.0},
-    ]
-
-
-def columns(rows: list[dict[str, float]]) -> Columns:
-    return {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
+from ppo_robot.telemetry.matrix import SAFETY_SCALARS
+from ppo_robot.telemetry.timeline import LARGEST_PENDING, PATIENCE, Timeline
 
 
 def timeline(simulated: bool = False) -> Timeline:
