@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ppo_robot.safety.body import LinkBody
 from ppo_robot.safety.limits import SafetyLimits
@@ -15,7 +15,10 @@ SLOWEST = 0.1
 """Share of the velocity limits that is left where the links are as near as they may be: enough to move away."""
 
 SPEED_SHARE = 0.9
-"""Of the link speed that is allowed, what a step may reach: the arm's shape changes a little on the way to rest."""
+"""Of the link speed that is allowed, what may be reached: the way to rest is looked at in places, not everywhere."""
+
+Way = Callable[[], Sequence[Setpoint]]
+"""Gives setpoints along a way to rest, the first and the fastest included; called where they are needed."""
 
 
 class Guard:
@@ -27,7 +30,6 @@ class Guard:
     def __init__(self, body: LinkBody, limits: SafetyLimits, spec: SafetySpec) -> None:
         """Guard `body` as `spec` asks."""
         self._body = body
-        self._jerk = limits.jerk
         self._spec = spec
         self._distances = spec.self_collision and body.pairs > 0
         self._box = bool(spec.tool_lower)
@@ -46,12 +48,11 @@ class Guard:
             return 1.0
         return max(SLOWEST, (self.clearance - near) / (slow - near))
 
-    def forbids(
-        self, step: Setpoint, rest: Sequence[float], before: Setpoint, rest_before: Sequence[float]
-    ) -> Limit:
-        """Return what forbids a step from the setpoint `before`, or no limit.
+    def forbids(self, rest: Sequence[float], way: Way, rest_before: Sequence[float], way_before: Way) -> Limit:
+        """Return what forbids a step, or no limit.
 
-        `rest` is where the robot stands, (J,) rad, if it stops after the step, and `rest_before` if it stops now.
+        `rest` is where the robot stands, (J,) rad, if it stops after the step, and `way` leads there from the step.
+        `rest_before` and `way_before` are the same if it stops now.
         """
         spec = self._spec
         if self._distances:
@@ -64,8 +65,8 @@ class Guard:
             if outside > 0.0 and outside > self._outside(rest_before):
                 return Limit.WORKSPACE
         if spec.link_speed is not None:
-            speed = self._speed(step)
-            if speed > SPEED_SHARE * spec.link_speed and speed > self._speed(before):
+            speed = self._speed(way())
+            if speed > SPEED_SHARE * spec.link_speed and speed > self._speed(way_before()):
                 return Limit.SPEED
         return Limit(0)
 
@@ -83,8 +84,10 @@ class Guard:
         rows = zip(self._spec.tool_lower, self._body.tool_position(position), self._spec.tool_upper, strict=True)
         return max(max(low - at, at - high) for low, at, high in rows)
 
-    def _speed(self, setpoint: Setpoint) -> float:
-        """Return the largest speed of a link in m/s on the way from a setpoint to rest: joints may yet speed up."""
-        rows = zip(setpoint.velocity, setpoint.acceleration, self._jerk, strict=True)
-        peak = [v + a * abs(a) / (2.0 * jerk) if v * a > 0.0 else v for v, a, jerk in rows]
-        return self._body.link_speed(setpoint.position, peak)
+    def _speed(self, way: Sequence[Setpoint]) -> float:
+        """Return the largest speed of a link in m/s on a way to rest.
+
+        It may be reached long after its beginning: where joints move against each other and one rests before the other,
+        or where one turns back and is fast before it rests.
+        """
+        return max(self._body.link_speed(one.position, one.velocity) for one in way)

@@ -33,6 +33,9 @@ TARGET_SHARE = 0.98
 ACCELERATION_SHARE = 0.9
 """Of the acceleration limit, the same. Beyond it the limit, not the target, shapes the motion anyway."""
 
+PLACES = 8
+"""How many parts of equal time a stop is looked at in by a guard."""
+
 
 class Stepper:
     """Moves the setpoint of J joints period by period, always from the setpoint before, never from a measurement.
@@ -208,8 +211,13 @@ class Stepper:
         on_the_stop = setpoint is self._followed
         planned = self._trial.plan(setpoint)
         if planned and not on_the_stop and self.guard is not None:
-            ends = (self._trial.end(setpoint, self.latency), self._stop.end(self.setpoint, self.latency))
-            self.forbidden = self.guard.forbids(setpoint, ends[0], self.setpoint, ends[1])
+            trial, stop, before = self._trial, self._stop, self.setpoint
+            self.forbidden = self.guard.forbids(
+                trial.end(setpoint, self.latency),
+                lambda: trial.way(setpoint, 0.0),
+                stop.end(before, self.latency),
+                lambda: stop.way(before, self._stop_age),
+            )
             if self.forbidden:
                 return False
         if planned:
@@ -266,6 +274,11 @@ class _Brake:
         ends = self._trajectory.at_time(self._trajectory.duration)[0]
         rows = zip(self._origin, ends, setpoint.velocity, strict=True)
         return [origin + end + v * late for origin, end, v in rows]
+
+    def way(self, setpoint: Setpoint, age: float) -> list[Setpoint]:
+        """Return the setpoint that lies `age` s along the stop, and those behind it at equal times up to the end."""
+        part = max(0.0, self._trajectory.duration - age) / PLACES
+        return [setpoint, *(self.at(age + part * place) for place in range(1, PLACES))]
 
     def extrema(self) -> list[tuple[float, float]]:
         """Return the lowest and the highest position of each joint."""
