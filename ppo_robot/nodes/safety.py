@@ -16,14 +16,16 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import Imu, JointState
+from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from ppo_robot.joint_input import JointMessage
 from ppo_robot.nodes.action_wait import ActionWait
 from ppo_robot.nodes.commands import CommandAdapter
-from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS, run_node, seconds
-from ppo_robot.nodes.safety_messages import ControllerMessage, level_of, tilt_of
+from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS, TELEMETRY, run_node, seconds
+from ppo_robot.nodes.safety_log import LoggedEnvelope
+from ppo_robot.nodes.safety_messages import ControllerMessage, level_of, sequence_of, tilt_of
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.safety.actions import Action
@@ -43,8 +45,8 @@ LOCKSTEP_TIMEOUT = 1.0
 """s of wall time that a cycle of simulated time waits for the action that is due; less than the simulation waits."""
 LOG_PERIOD = 2.0
 CONTROLLER_MANAGER = "controller_manager"
-LAST_COMMAND = Duration(seconds=1.0)
-"""for the controller to confirm it: a process that ends at once takes its last word with it"""
+LAST_WORD = Duration(seconds=1.0)
+"""for who listens to confirm it: a process that ends at once takes its last command and rows with it"""
 
 
 Serve = Callable[[Trigger.Request, Trigger.Response], Trigger.Response]
@@ -71,6 +73,8 @@ class SafetyNode(Node):
         self._lock = threading.RLock()
         body = LinkBody(bundle.robot, spec.self_collision)
         self.envelope = Envelope(make_limits(bundle.robot, spec), spec, bundle.task.control_period, body)
+        self._telemetry = self.create_publisher(Float64MultiArray, "safety/telemetry", TELEMETRY)
+        self._logged = LoggedEnvelope(self.envelope, self._now, self._ros_now, self._telemetry.publish)
         self.adapter = CommandAdapter(controller, bundle.robot.joints, 1.0 / spec.rate)
         self._clock_now = 0.0
         self._cycled = 0.0
@@ -81,7 +85,7 @@ class SafetyNode(Node):
         self._limited: Counter[str] = Counter()
         self._told: tuple[State, Cause | None] | None = None
         self._wait = ActionWait(bundle.task.control_period, LOCKSTEP_TIMEOUT)
-        self._message = ControllerMessage(controller)
+        self._message = ControllerMessage(controller, len(bundle.robot.joints))
         self._command = self.create_publisher(self._message.kind, controller.topic, COMMANDS)
         self._state = self.create_publisher(DiagnosticStatus, "safety/state", LATCHED)
         self._events = self.create_publisher(DiagnosticStatus, "safety/events", EVENTS)
@@ -129,7 +133,9 @@ class SafetyNode(Node):
         last = self.adapter.end() if self.envelope.stepper.begun else None
         if last is not None:
             self._command.publish(self._message.fill(last))
-        self._command.wait_for_all_acked(LAST_COMMAND)
+        self._logged.flush()
+        for publisher in (self._command, self._telemetry):
+            publisher.wait_for_all_acked(LAST_WORD)
 
     # What comes in.
 
@@ -154,7 +160,7 @@ class SafetyNode(Node):
             message.name, message.position, message.velocity, message.effort, seconds(message.header.stamp)
         )
         with self._lock:
-            refusal = self.envelope.take_state(taken, self._ros_now(), self._now())
+            refusal = self._logged.take_state(taken)
         if refusal is not None:
             self._warn(f"/joint_states refused: {refusal.value}")
 
@@ -162,7 +168,10 @@ class SafetyNode(Node):
         positions = message.points[0].positions if len(message.points) == 1 else []
         action = Action(message.joint_names, positions, seconds(message.header.stamp))
         with self._lock:
-            refusal = self.envelope.take_action(action, self._ros_now(), self._now())
+            sequence = sequence_of(message.header.frame_id)
+            refusal = self._logged.take_action(action, sequence)
+            if refusal is None:
+                self._message.follow(sequence, message.header.stamp)
         if refusal is not None:
             self._warn(f"policy/action refused: {refusal.value}")
         if self._simulated and self._wait.acted(self._clock_now, action.stamp):
@@ -170,7 +179,7 @@ class SafetyNode(Node):
 
     def _on_imu(self, message: Imu) -> None:
         with self._lock:
-            self.envelope.take_tilt(tilt_of(message.orientation), self._now())
+            self._logged.take_tilt(tilt_of(message.orientation))
 
     def _on_clock(self, message: ClockMessage) -> None:
         self._clock_now = seconds(message.clock)
@@ -207,16 +216,19 @@ class SafetyNode(Node):
     def _cycle(self) -> None:
         self._cycled = time.monotonic()
         with self._lock:
-            now = self._now()
             silent = 0.0 if self._simulated or self._ending is not None else time.monotonic() - self._heartbeat
             if silent > EXECUTOR_TIMEOUT:
                 self._end_motion(Cause.ERROR, f"no message was taken for {silent:.1f} s")
-            verdict = self.envelope.cycle(self._ros_now(), now)
-            if verdict.setpoint is not None:
-                state = self.envelope.states.state(now) if self.adapter.needs_state else None
-                self._command.publish(self._message.fill(self.adapter.command(verdict.setpoint, state)))
+            verdict = self._logged.cycle(self._send)
             self._count(verdict)
             self._tell(verdict)
+
+    def _send(self, verdict: Verdict, now: float) -> bool:
+        if verdict.setpoint is None:
+            return False
+        state = self.envelope.states.state(now) if self.adapter.needs_state else None
+        self._command.publish(self._message.fill(self.adapter.command(verdict.setpoint, state)))
+        return True
 
     def _count(self, verdict: Verdict) -> None:
         if verdict.changed and verdict.state is not State.STOPPING:
@@ -242,14 +254,14 @@ class SafetyNode(Node):
 
     def _end_motion(self, cause: Cause, detail: str) -> None:
         if self.envelope.state in ARMED:
-            self.envelope.stop(cause, detail, self._now())
+            self._logged.stop(cause, detail)
 
     def _on_loop_error(self, error: Exception) -> None:
         """The loop's thread died of this: bring the robot to a stand with what the stepper still knows."""
         self._failure = error
         self.get_logger().fatal(f"{type(error).__name__}: {error}; stopping the robot")
         with self._lock:
-            self.envelope.stop(Cause.ERROR, f"{type(error).__name__}: {error}", self._now())
+            self._logged.stop(Cause.ERROR, f"{type(error).__name__}: {error}")
             stepper = self.envelope.stepper
             deadline = time.monotonic() + LAST_STOP
             while stepper.begun and not stepper.at_rest and time.monotonic() < deadline:
@@ -273,19 +285,19 @@ class SafetyNode(Node):
         for topic in self._trusted:
             if self.count_publishers(topic) > 1:
                 return f"{self.count_publishers(topic)} publishers of {topic}; expected one, which is trusted"
-        return self.envelope.arm(self._now())
+        return self._logged.arm()
 
     def _stop(self) -> str | None:
         self._arms_itself = False
-        self.envelope.stop(Cause.REQUESTED, "safety/stop", self._now())
+        self._logged.stop(Cause.REQUESTED, "safety/stop")
         return None
 
     def _disarm(self) -> str | None:
-        self.envelope.disarm(self._now())
+        self._logged.disarm()
         return None
 
     def _reset(self) -> str | None:
-        refusal = self.envelope.reset(self._now())
+        refusal = self._logged.reset()
         last = self.adapter.end() if refusal is None and self.envelope.stepper.begun else None
         if last is not None:
             self._command.publish(self._message.fill(last))
@@ -294,8 +306,8 @@ class SafetyNode(Node):
     def _publish_diagnostics(self) -> None:
         envelope = self.envelope
         with self._lock:
-            for topic in self._trusted:
-                envelope.take_publishers(topic, self.count_publishers(topic), self._now())
+            for place, topic in enumerate(self._trusted):
+                self._logged.take_publishers(place, topic, self.count_publishers(topic))
             counters = dict(envelope.counters) | dict(self._limited)
             counters |= {f"state/{key}": count for key, count in envelope.states.counters.items()}
             counters |= {f"action/{key}": count for key, count in envelope.actions.counters.items()}

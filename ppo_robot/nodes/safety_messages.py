@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Quaternion
 from rclpy.duration import Duration
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from ppo_robot.nodes.commands import Command
@@ -23,6 +24,10 @@ LEVELS = {
     State.STOPPING: DiagnosticStatus.ERROR,
     State.STOPPED: DiagnosticStatus.ERROR,
 }
+
+
+LONGEST_SEQUENCE = 15
+"""Digits; so many fit into a double."""
 
 
 def level_of(state: State) -> bytes:
@@ -43,14 +48,31 @@ def tilt_of(orientation: Quaternion) -> float:
     return math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * (x * x + y * y) / length)))
 
 
+def sequence_of(frame: str) -> int:
+    """Return the number of a tick that an action's frame holds; 0 where it holds something else."""
+    return int(frame) if len(frame) <= LONGEST_SEQUENCE and frame.isdecimal() else 0
+
+
 class ControllerMessage:
     """One message of a controller's type, filled anew for each command."""
 
-    def __init__(self, controller: ControllerSpec) -> None:
-        """Prepare for a controller."""
+    def __init__(self, controller: ControllerSpec, joints: int) -> None:
+        """Prepare for a controller of so many joints."""
+        self._joints = joints
         self._forward = controller.type == "forward_command_controller"
         self.kind = Float64MultiArray if self._forward else JointTrajectory
         self._message = self.kind()
+
+    def follow(self, sequence: int, stamp: Time) -> None:
+        """Name the action that commands follow from now on: the number of its tick and the stamp of its state.
+
+        A forward_command_controller reads the data alone, so its layout is free for that; a trajectory has a frame.
+        """
+        label = f"sequence {sequence} state {stamp.sec}.{stamp.nanosec:09d}"
+        if self._forward:
+            self._message.layout.dim = [MultiArrayDimension(label=label, size=self._joints, stride=self._joints)]
+        else:
+            self._message.header.frame_id = label
 
     def fill(self, command: Command) -> Float64MultiArray | JointTrajectory:
         """Return the message of a command; it is overwritten by the next."""

@@ -16,6 +16,7 @@ import yaml
 
 rclpy = pytest.importorskip("rclpy", reason="needs rclpy: pip install 'ppo_robot[ros]'")
 
+from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rclpy.context import Context  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
@@ -26,10 +27,13 @@ from std_msgs.msg import Float64MultiArray  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
 
-from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS  # noqa: E402
+from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS, TELEMETRY, seconds  # noqa: E402
+from ppo_robot.nodes.telemetry_rows import read_rows  # noqa: E402
 from ppo_robot.nodes.timing import DeadlineLoop  # noqa: E402
 from ppo_robot.paths import share_directory  # noqa: E402
+from ppo_robot.safety.reasons import Cause, State  # noqa: E402
 from ppo_robot.spec.robot import load_robot  # noqa: E402
+from ppo_robot.telemetry.matrix import Kind  # noqa: E402
 
 BUNDLE = share_directory() / "config" / "policies" / "reach"
 MODULE = "ppo_robot.nodes.safety"
@@ -57,6 +61,9 @@ class Sides:
         self.target: dict[str, float] | None = None
         self.publishing = True
         self.sent: list[tuple[float, list[float]]] = []
+        self.labels: list[str] = []
+        self.rows: list[Float64MultiArray] = []
+        self.asked = 0
         self.trajectories: list[JointTrajectory] = []
         self.events: list[str] = []
         self.diagnostics: dict[str, str] = {}
@@ -64,6 +71,7 @@ class Sides:
         self.cause = ""
         self.node.create_subscription(Float64MultiArray, FORWARD, self._on_command, EVENTS)
         self.node.create_subscription(JointTrajectory, TRAJECTORY, self.trajectories.append, COMMANDS)
+        self.node.create_subscription(Float64MultiArray, "safety/telemetry", self.rows.append, TELEMETRY)
         self.node.create_subscription(DiagnosticStatus, "safety/state", self._on_state, LATCHED)
         self.node.create_subscription(DiagnosticStatus, "safety/events", self._on_event, EVENTS)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
@@ -74,6 +82,7 @@ class Sides:
 
     def _on_command(self, message: Float64MultiArray) -> None:
         self.sent.append((time.monotonic(), list(message.data)))
+        self.labels.append("".join(dimension.label for dimension in message.layout.dim))
         if len(message.data) == len(ORDER) and self.interface == "position":
             self.position = dict(zip(ORDER, message.data, strict=True))
 
@@ -105,11 +114,13 @@ class Sides:
 
     def _play_policy(self) -> None:
         if self.target is not None:
-            self.action.publish(self.make_action(self.target))
+            self.asked += 1
+            self.action.publish(self.make_action(self.target, str(self.asked)))
 
-    def make_action(self, target: dict[str, float]) -> JointTrajectory:
+    def make_action(self, target: dict[str, float], frame: str = "") -> JointTrajectory:
         message = JointTrajectory(joint_names=list(target))
         message.points = [JointTrajectoryPoint(positions=list(target.values()))]
+        message.header.frame_id = frame
         message.header.stamp = self.node.get_clock().now().to_msg()
         return message
 
@@ -211,6 +222,30 @@ def test_armed_it_leads_there_inside_the_limits_in_the_controllers_order(sides: 
     assert process.end() == 0
 
 
+def test_every_command_has_its_row_and_names_the_action_that_it_follows(sides: Sides, safety) -> None:
+    process = safety()
+    sides.target = {name: HOME[name] + 0.1 for name in JOINTS}
+    sides.armed()
+    sides.until(lambda: len(sides.sent) >= 100, "commands")
+    assert process.end() == 0
+    stopped = float(list(State).index(State.STOPPED))
+    sides.until(lambda: sides.rows and read_rows(sides.rows[-1])["state"][-1] == stopped, "the last rows")
+    parts = [read_rows(message) for message in sides.rows]
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    assert {Kind.CYCLE, Kind.STATE, Kind.ACTION, Kind.ARM, Kind.STOP} <= set(rows["kind"].tolist())
+    assert list(Cause)[int(rows["cause"][-1]) - 1] is Cause.SHUTDOWN
+    sent = ~np.isnan(rows["published"])
+    assert (rows["now"][sent] <= rows["checked"][sent]).all()
+    assert (rows["checked"][sent] <= rows["published"][sent]).all()
+    assert sides.labels[-1]
+    written = zip(rows["position"][sent], rows["sequence"][sent], rows["stamp"][sent], strict=True)
+    known = {(*position[::-1].tolist(), sequence, stamp) for position, sequence, stamp in written}
+    for (_, position), label in zip(sides.sent, sides.labels, strict=True):
+        _, sequence, _, stamp = (label or "sequence 0 state 0.0").split()  # the first may come before any action
+        second, nanosecond = map(int, stamp.split("."))
+        assert (*position, float(sequence), seconds(Time(sec=second, nanosec=nanosecond))) in known
+
+
 def test_a_stop_is_latched_until_a_reset_and_arms_nothing_by_itself(sides: Sides, safety) -> None:
     safety()
     sides.moving()
@@ -288,10 +323,10 @@ def test_a_second_policy_stops_the_robot(sides: Sides, safety) -> None:
     other = sides.node.create_publisher(JointTrajectory, "policy/action", COMMANDS)
     sides.until_state("stopped")
     assert sides.cause == "second_publisher"
-    refused = sides.ask("reset")
-    sides.until(lambda: sides.ask("reset").success or refused.success, "the reset")
+    assert "more than one publisher of /policy/action" in sides.ask("reset").message
     assert "publishers of /policy/action" in sides.ask("arm").message
     sides.node.destroy_publisher(other)
+    sides.until(lambda: sides.ask("reset").success, "the reset")
     sides.armed()
 
 
@@ -310,12 +345,13 @@ def test_a_trajectory_controller_gets_one_point_by_name(sides: Sides, safety) ->
     safety(type="joint_trajectory_controller")
     sides.target = dict(HOME)
     sides.armed()
-    sides.until(lambda: sides.trajectories, "a command")
+    sides.until(lambda: sides.trajectories and sides.trajectories[-1].header.frame_id, "a command after an action")
     (point,) = sides.trajectories[-1].points
     assert list(sides.trajectories[-1].joint_names) == list(ORDER)
     assert point.positions == pytest.approx([HOME[name] for name in ORDER], abs=1e-3)
     assert (point.time_from_start.sec, point.time_from_start.nanosec) == (0, round(1e9 / RATE))
     assert (sides.trajectories[-1].header.stamp.sec, len(point.velocities)) == (0, 0)  # begin now
+    assert sides.trajectories[-1].header.frame_id.startswith("sequence ")
 
 
 @pytest.mark.parametrize(
