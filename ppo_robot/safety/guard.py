@@ -75,7 +75,8 @@ class Guard:
         if not self._distances:
             return ""
         clearance = self._body.clearance(position)
-        if clearance < 0.5 * min(self._spec.clearance_stop, self._start):
+        tolerated = 0.5 * self._spec.clearance_stop
+        if clearance < min(tolerated, self._start - tolerated):  # they may have overlapped from the start
             return f"{self._body.nearest_links(position)} are {1e3 * clearance:.1f} mm apart"
         return ""
 

@@ -193,7 +193,9 @@ def test_links_measured_at_half_the_clearance_are_far_enough_and_nearer_are_name
     assert guard.too_near(at(-0.1)) == "base and carriage are -100.0 mm apart"
 
 
-def test_links_that_were_armed_near_count_from_there(rail_robot: RobotSpec, body: LinkBody) -> None:
-    guard = guarded(rail_robot, body, clearance=STOP / 2)
-    assert guard.too_near(at(STOP / 4)) == ""
-    assert guard.too_near(at(STOP / 4 - 1e-9)) == "base and carriage are 3.9 mm apart"
+@pytest.mark.parametrize("start", [STOP * 0.75, STOP / 2, -STOP])
+def test_links_that_were_armed_near_count_from_there(rail_robot: RobotSpec, body: LinkBody, start: float) -> None:
+    guard = guarded(rail_robot, body, clearance=start)
+    assert guard.too_near(at(start)) == ""
+    assert guard.too_near(at(start - STOP / 2)) == ""
+    assert guard.too_near(at(start - STOP / 2 - 1e-9)).startswith("base and carriage are ")
