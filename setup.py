@@ -11,7 +11,7 @@ NAME = "ppo_robot"
 SHARE = f"share/{NAME}"
 COMMANDS = ("train", "evaluate", "export", "inspect", "up", "goal", "stop", "reset", "arm", "doctor", "report", "bench")
 COMMANDS += ("demo",)
-NODES = {"policy_node": "policy", "sim_robot_node": "sim_robot", "safety_node": "safety"}
+NODES = {"policy_node": "policy", "sim_robot_node": "sim_robot", "safety_node": "safety", "telemetry_node": "telemetry"}
 
 
 def version() -> str:

@@ -83,6 +83,7 @@ def _system(
         return
     chosen = "sim" if plant == "pybullet" else plant
     arguments = [f"plant:={chosen}", f"bundle:={path.resolve()}", f"action:={action}", f"seed:={seed}"]
+    arguments.append("telemetry:=false")
     arguments += [] if real_time else ["real_time:=false"]
     command = [sys.executable, "-m", "ppo_robot.cli", "up", "deploy", *arguments]
     with tempfile.TemporaryFile("w+") as log:  # not a pipe: nobody reads it while episodes run

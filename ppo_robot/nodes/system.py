@@ -82,6 +82,12 @@ REAL_TIME = Argument(
     "false: simulated time on /clock, as fast as the nodes answer, so that no figure depends on the machine's load",
     ("true", "false"),
 )
+TELEMETRY = Argument(
+    "telemetry",
+    "true",
+    "start the node that joins, judges and shows what the others measure (docs/telemetry.md)",
+    ("true", "false"),
+)
 STATE_RATE = Argument("state_rate", "", "Hz of the simulated robot's /joint_states; empty: as the config says")
 
 ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
@@ -116,6 +122,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             ("", "deterministic", "stochastic"),
         ),
         Argument("goal", "", "fixed goal 'x y z' in m in the base frame; empty: wait for goal_pose"),
+        TELEMETRY,
         REAL_TIME,
         STATE_RATE,
         SEED,
@@ -188,9 +195,10 @@ def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
     if values["goal"]:
         policy["goal"] = parse_goal(values["goal"])
     safety: dict[str, Any] = {"bundle": values["bundle"], "deployment": values["config"]}
+    telemetry = dict(safety)
     safety["arm"] = plant != "hardware"
     if values["real_time"] == "false":
-        policy["use_sim_time"] = safety["use_sim_time"] = True
+        policy["use_sim_time"] = safety["use_sim_time"] = telemetry["use_sim_time"] = True
     states = _remappings({"/joint_states": deployment.joint_state_topic})
     goals = _remappings({"goal_pose": deployment.goal_topic})
     processes = [
@@ -200,6 +208,10 @@ def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
     if plant in ("sim", "mujoco"):
         engine = "mujoco" if plant == "mujoco" else "pybullet"
         processes.insert(0, _sim_robot("deploy", values, deployment, engine))
+    if values["telemetry"] == "true":  # the robot does not need it
+        processes.append(
+            ProcessSpec("telemetry", "ppo_robot.nodes.telemetry", "telemetry_node", telemetry, required=False)
+        )
     return processes
 
 

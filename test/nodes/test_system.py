@@ -25,13 +25,14 @@ def by_name(processes: list[ProcessSpec]) -> dict[str, ProcessSpec]:
 
 def test_deploy_with_a_simulated_robot() -> None:
     found = by_name(system("deploy", {**BUNDLE, "plant": "mujoco", "seed": "3", "goal": "0.4 0.1 0.4"}))
-    assert list(found) == ["sim_robot", "policy", "safety"]
-    assert all(process.required for process in found.values())
+    assert list(found) == ["sim_robot", "policy", "safety", "telemetry"]
+    assert [name for name, process in found.items() if not process.required] == ["telemetry"]
     assert found["sim_robot"].parameters["plant"] == "mujoco"
     assert found["policy"].parameters["autostart"] is True
     assert found["policy"].parameters["goal"] == [0.4, 0.1, 0.4]
     assert {found[name].parameters["seed"] for name in ("sim_robot", "policy")} == {3}
     assert found["safety"].parameters == {**BUNDLE, "deployment": "sim", "arm": True}
+    assert found["telemetry"].parameters == {**BUNDLE, "deployment": "sim"}
     assert {process.parameters["bundle"] for process in found.values()} == {"/some/bundle"}
 
 
@@ -43,7 +44,13 @@ def test_the_simulated_robot_has_the_controller_that_the_deployment_talks_to() -
 
 
 def test_a_robot_that_runs_already_is_not_started() -> None:
-    assert [process.name for process in system("deploy", {**BUNDLE, "plant": "running"})] == ["policy", "safety"]
+    found = system("deploy", {**BUNDLE, "plant": "running"})
+    assert [process.name for process in found] == ["policy", "safety", "telemetry"]
+
+
+def test_telemetry_can_be_left_out() -> None:
+    found = system("deploy", {**BUNDLE, "plant": "running", "telemetry": "false"})
+    assert [process.name for process in found] == ["policy", "safety"]
 
 
 def test_in_simulated_time_every_node_follows_the_clock_of_the_simulated_robot() -> None:
@@ -51,6 +58,7 @@ def test_in_simulated_time_every_node_follows_the_clock_of_the_simulated_robot()
     assert found["sim_robot"].parameters["real_time"] is False
     assert found["policy"].parameters["use_sim_time"] is True
     assert found["safety"].parameters["use_sim_time"] is True
+    assert found["telemetry"].parameters["use_sim_time"] is True
     real = by_name(system("deploy", {**BUNDLE, "plant": "sim"}))
     assert real["sim_robot"].parameters["real_time"] is True
     assert not any("use_sim_time" in process.parameters for process in real.values())
@@ -65,7 +73,7 @@ def test_the_simulated_robots_deployment_is_not_for_hardware(given: dict[str, st
 @pytest.mark.parametrize("config", ["forward_position", "joint_trajectory"])
 def test_on_hardware_the_safety_node_is_there_and_waits_to_be_armed(config: str) -> None:
     found = by_name(system("deploy", {**BUNDLE, "config": config}))
-    assert list(found) == ["policy", "safety"]
+    assert list(found) == ["policy", "safety", "telemetry"]
     assert found["safety"].parameters["arm"] is False
     assert found["safety"].required
 
