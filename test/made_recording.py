@@ -196,6 +196,8 @@ def write_bag(recorded: Recorded, directory: Path, info: dict | None = None) -> 
             ("/policy/telemetry", "tick", recorded.policy, "tick_began"),
             ("/safety/telemetry", "row", recorded.safety, "now"),
         ):
+            if not table:
+                continue
             widths = {name: values[0].size for name, values in table.items()}
             rows = np.column_stack(list(table.values()))
             for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(table[times] // 0.1)) + 1):
@@ -205,8 +207,9 @@ def write_bag(recorded: Recorded, directory: Path, info: dict | None = None) -> 
                 message = types["std_msgs/msg/Float64MultiArray"](layout(dimensions, 0), rows[part].ravel())
                 at = ROS - MONOTONIC + float(table[times][part[-1]])
                 put(topic, "std_msgs/msg/Float64MultiArray", at, message)
+        states = recorded.states
         for stamp, position, velocity in zip(
-            recorded.states["stamp"], recorded.states["position"], recorded.states["velocity"], strict=True
+            *(states.get(name, ()) for name in ("stamp", "position", "velocity")), strict=True
         ):
             header = types["std_msgs/msg/Header"](_time(types, stamp), "")
             state = types["sensor_msgs/msg/JointState"](

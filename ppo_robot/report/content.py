@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -126,7 +126,7 @@ def _ticks(recorded: Recorded, packer: Packer, found: Latency) -> dict[str, Any]
     index = kept(recorded.tick_time, found.total, _WATERFALL_BUCKETS, packer.whole)
     worst = np.nanargmax(found.total[index]) if np.isfinite(found.total[index]).any() else 0
     rows = {row.name: row for row in found.table}
-    whole = rows.get("end_to_end", rows.get("tick"))
+    whole = rows.get("sensor_to_command", rows.get("tick"))
     return {
         "names": list(found.names),
         "t": packer.times(recorded.tick_time[index]),
@@ -182,7 +182,7 @@ def _tiles(recorded: Recorded, found: Latency | None, ways: Sequence[Approach]) 
             tiles.append((f"{changed / followed * 100:.2f}", "%", "of cycles changed by the envelope"))
     if found is not None:
         rows = {row.name: row for row in found.table}
-        for name, label in (("end_to_end", "sensor to command"), ("tick", "inside the policy node")):
+        for name, label in (("sensor_to_command", "sensor to command"), ("tick", "inside the policy node")):
             if name in rows:
                 p50, _, p99, _ = rows[name].quantiles
                 tiles.append((f"{p99 * 1e3:.2f}", "ms", f"{label}, p99 ({p50 * 1e3:.2f} ms p50)"))
@@ -234,10 +234,22 @@ def _facts(recorded: Recorded, robot: str) -> list[tuple[str, Any]]:
         rows.append(("first moment", f"{recorded.ros_start:.6f} s on the clock of the stamps"))
     if recorded.ticks:
         rows.append(("processor time", f"{_cpu(recorded):.1f} % of a core, the policy node"))
-    for key, value in recorded.run.items():
-        if isinstance(value, str | int | float | bool):
-            rows.append((str(key).replace("_", " "), value))
-    return rows
+    return rows + _run_facts(recorded.run)
+
+
+def _run_facts(run: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return what run.json tells a person: whatever of it is there, for it may be another version's."""
+    rows: list[tuple[str, Any]] = [(key, run[key]) for key in ("started", "deployment_name") if run.get(key)]
+    git, versions = run.get("git"), run.get("versions")
+    if isinstance(git, Mapping) and git.get("commit"):
+        rows.append(("git commit", f"{git['commit']}{', with changes' if git.get('dirty') else ''}"))
+    if isinstance(versions, Mapping):
+        rows += [(key, value) for key, value in versions.items() if isinstance(value, str)]
+        for key in ("libraries", "machine"):
+            part = versions.get(key)
+            if isinstance(part, Mapping):
+                rows.append((key, ", ".join(f"{name} {value}" for name, value in part.items())))
+    return [(name.replace("_", " "), value) for name, value in rows]
 
 
 def _cpu(recorded: Recorded) -> float:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ppo_robot.policy.statistics import Components
 from ppo_robot.report.recorded import Recorded
+from ppo_robot.telemetry.drift import expected_shares, stability_index
 
 Array = NDArray[np.float64]
 
@@ -17,10 +18,6 @@ MINOR, MAJOR = 0.1, 0.25
 
 LEAST_TICKS = 100
 """Fewer ticks than these say nothing about a distribution."""
-
-_EMPTY = 1e-4
-"""Share that an empty bin counts as, or the logarithm would be infinite."""
-
 
 @dataclass(frozen=True)
 class Drift:
@@ -44,24 +41,17 @@ def drift(recorded: Recorded) -> list[Drift] | None:
     return sorted(rows, key=lambda row: -row.psi)
 
 
-def stability_index(value: Array, edges: Array) -> float:
-    """Return the population stability index of values (n,) against bins that held the same share each.
-
-    sum((p - q) ln(p / q)) with p the share of the values in a bin and q that of the reference (Siddiqi 2006).
-    """
-    shares = np.bincount(np.searchsorted(edges, value, side="right"), minlength=len(edges) + 1) / len(value)
-    found, expected = np.maximum(shares, _EMPTY), 1.0 / (len(edges) + 1)
-    return float(((found - expected) * np.log(found / expected)).sum())
-
-
 def _components(part: str, value: Array, trained: Components) -> list[Drift]:
-    low, high = np.array(trained.minimum), np.array(trained.maximum)
-    outside = ((value < low) | (value > high)).mean(axis=0)
+    low, high, deciles = np.array(trained.minimum), np.array(trained.maximum), np.array(trained.deciles)
+    outside = (~((value >= low) & (value <= high))).mean(axis=0)
+    reached = (value[:, :, None] >= deciles).sum(axis=2)
+    shares = np.stack([(reached == place).mean(axis=0) for place in range(deciles.shape[1] + 1)], axis=1)
+    psi = stability_index(shares, expected_shares(deciles, low))
     return [
         Drift(
             part,
             name,
-            stability_index(value[:, place], np.array(trained.deciles[place])),
+            float(psi[place]),
             float(outside[place]),
             float(value[:, place].mean()),
             trained.mean[place],

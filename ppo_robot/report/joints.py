@@ -88,7 +88,7 @@ def reason_shades(recorded: Recorded, joint: int) -> list[Shade]:
     if not cycles:
         return []
     time, mask = cycles["time"], cycles["limits"][:, joint].astype(np.int64)
-    nearest = max(1.5 * recorded.cycle_period, recorded.duration / _MOST_SPANS)
+    nearest = recorded.duration / _MOST_SPANS
     shades = []
     for limit, (colour, words) in REASONS.items():
         on = (mask & limit.value) > 0

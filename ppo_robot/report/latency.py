@@ -75,12 +75,12 @@ class Latency:
     def table(self) -> list[Row]:
         """Each stage, all of them together, the period between ticks and the age of the state."""
         stages = [_row(name, STAGES[name], self.stages[:, place]) for place, name in enumerate(self.names)]
-        whole = "end_to_end" if len(self.names) == len(STAGES) else "tick"
-        words = "sensor's stamp to the command" if whole == "end_to_end" else "observe, inference and act together"
+        whole = "sensor_to_command" if len(self.names) == len(STAGES) else "tick"
+        words = "sensor's stamp to the command" if whole == "sensor_to_command" else "its stages inside the policy node"
         more = [
             _row(whole, words, self.total),
             _row("period", "from the start of a tick to that of the next", self.period),
-            _row("state_age", "of the state when the tick began, from its stamp", self.age),
+            _row("observation_age", "of the state when the tick began, from its stamp", self.age),
         ]
         return [row for row in (*stages, *more) if row.count]
 
@@ -148,11 +148,11 @@ def latency_charts(recorded: Recorded, found: Latency) -> list[Chart]:
     def curve(name: str, colour: str, value: Array, hidden: bool = False) -> Series:
         return Series(name, colour, *with_gaps(time, value * milli, gap), hidden=hidden)
 
-    whole = "end to end" if len(found.names) == len(STAGES) else "tick"
-    title = "From the sensor's stamp to the command" if whole == "end to end" else "Time inside the policy node"
+    whole = "sensor to command" if len(found.names) == len(STAGES) else "tick"
+    title = "From the sensor's stamp to the command" if whole == "sensor to command" else "Time inside the policy node"
     stages = [curve(name, f"c{place}", found.stages[:, place], True) for place, name in enumerate(found.names)]
     total = curve(whole, "blue", found.total)
-    marks = (deadline,) if whole == "end to end" else ()
+    marks = (deadline,) if whole == "sensor to command" else ()
     charts = [
         Chart("latency", "latency", title, "ms", [total, *stages], marks, least=0.5, height=170),
         Chart(

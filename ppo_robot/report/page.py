@@ -191,7 +191,7 @@ def _percentiles(found: Latency) -> str:
     lines = []
     for row in found.table:
         cells = "".join(f"<td>{value * 1e3:.3f}</td>" for value in (*row.quantiles, row.maximum))
-        look = ' class="total"' if row.name in ("end_to_end", "tick") else ""
+        look = ' class="total"' if row.name in ("sensor_to_command", "tick") else ""
         lines.append(
             f"<tr{look}><td><code>{row.name}</code></td>{cells}<td>{row.count:,}</td>"
             f'<td class="words">{row.words}</td></tr>'

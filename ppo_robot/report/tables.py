@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ppo_robot.policy.statistics import observation_components
 from ppo_robot.recording.reader import BagReader
-from ppo_robot.report.bag import POLICY, SAFETY, is_topic
+from ppo_robot.recording.run_data import POLICY, SAFETY
+from ppo_robot.report.bag import is_topic
 from ppo_robot.report.recorded import Recorded
 from ppo_robot.telemetry.matrix import SCALARS
 
