@@ -1,4 +1,4 @@
-"""What the simulated robot was told: every command that it took, for whoever judges a sender by the receiver's record."""
+"""What the simulated robot was told: every command that it took, so that a sender is judged by the receiver."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from ppo_robot.nodes.ros_support import to_stamp
 from ppo_robot.nodes.sim_controllers import Setpoints
@@ -34,3 +35,19 @@ class CommandRecord:
         message.header.stamp = to_stamp(stamp)
         setattr(message, command.interface, command.values[-1].tolist())
         self._publisher.publish(message)
+
+
+class ResponseRecord:
+    """Publishes on `~/response` how long each state took until the command that follows from it came."""
+
+    def __init__(self, node: Node) -> None:
+        """Prepare."""
+        self._publisher = node.create_publisher(Float64MultiArray, "~/response", RECORD)
+
+    def take(self, samples: Sequence[tuple[float, float]]) -> None:
+        """Publish samples, if there are any: the stamp of a state, and s until its first command was received."""
+        if samples:
+            message = Float64MultiArray(data=[value for sample in samples for value in sample])
+            sizes = (("sample", len(samples), 2 * len(samples)), ("state_stamp", 1, 1), ("seconds", 1, 1))
+            message.layout.dim = [MultiArrayDimension(label=name, size=n, stride=stride) for name, n, stride in sizes]
+            self._publisher.publish(message)

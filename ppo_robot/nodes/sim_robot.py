@@ -28,7 +28,8 @@ from ppo_robot.nodes.sim_controllers import CommandRefusal, TrajectoryPoint
 from ppo_robot.nodes.sim_core import DEFAULT_CONTROLLERS, SimRobotCore, StateSample
 from ppo_robot.nodes.sim_faults import SimFaults, nominal_faults
 from ppo_robot.nodes.sim_lockstep import Lockstep
-from ppo_robot.nodes.sim_record import CommandRecord
+from ppo_robot.nodes.sim_record import CommandRecord, ResponseRecord
+from ppo_robot.nodes.sim_response import ResponseWatch
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.spec.deployment import ControllerSpec, SimRobotSpec
@@ -62,6 +63,7 @@ class SimRobotNode(Node):
         self._ended = threading.Event()
         self._failure: Exception | None = None
         self._warned = 0.0
+        self._responses = ResponseWatch()
         self._stall = 0.0
         self._stalled = 0.0
         self._missed = 0
@@ -77,6 +79,7 @@ class SimRobotNode(Node):
         self._truth = self.create_publisher(JointState, "~/truth", TRUTH)
         self._tool = self.create_publisher(PointStamped, "~/tool", TRUTH)
         self._record = CommandRecord(self, robot.joint_names)
+        self._response = ResponseRecord(self)
         self._description = self.create_publisher(String, "/robot_description", LATCHED)
         self._description.publish(String(data=robot.description))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", COMMANDS)
@@ -176,11 +179,14 @@ class SimRobotNode(Node):
             self.create_subscription(JointTrajectory, spec.topic, partial(self._on_trajectory, spec.name), COMMANDS)
 
     def _on_forward(self, name: str, message: Float64MultiArray) -> None:
+        received = time.monotonic()
         with self._lock:
+            self._responses.commanded(message.layout.dim[0].label if message.layout.dim else "", received)
             refusal = self.core.forward(name, message.data, self._simulated_now())
         self._after_command(name, refusal)
 
     def _on_trajectory(self, name: str, message: JointTrajectory) -> None:
+        received = time.monotonic()
         points = [
             TrajectoryPoint(
                 point.positions,
@@ -192,6 +198,7 @@ class SimRobotNode(Node):
         ]
         stamp = seconds(message.header.stamp)
         with self._lock:
+            self._responses.commanded(message.header.frame_id, received)
             now = self._simulated_now()
             start = None if stamp == 0.0 else stamp - self._stamp_now() + now
             refusal = self.core.trajectory(name, message.joint_names, points, now, start)
@@ -235,14 +242,14 @@ class SimRobotNode(Node):
     def _tick(self) -> None:
         """One state period of real time; periods that the loop missed are made up for in the physics alone."""
         with self._lock:
-            now, owed = self._stamp_now(), self._owed()
+            now, moment, owed = self._stamp_now(), time.monotonic(), self._owed()
             for made_up in range(1, owed + 1):
                 self.core.step()
                 self._publish_truth(self._stamp + (now - self._stamp) * made_up / (owed + 1))
             sample = self.core.step()
             self._anchor, self._stamp = (time.monotonic(), self.core.time), now
             self._publish_truth(now)
-            self._publish_state(sample, now)
+            self._publish_state(sample, now, moment)
         self._stall_if_asked()
 
     def _owed(self) -> int:
@@ -276,11 +283,15 @@ class SimRobotNode(Node):
         tool.point.x, tool.point.y, tool.point.z = self.core.tool_position.tolist()
         self._tool.publish(tool)
 
-    def _publish_state(self, sample: StateSample | None, now: float) -> None:
+    def _publish_state(self, sample: StateSample | None, now: float, moment: float | None = None) -> None:
+        """Publish what was measured; `moment` is what the monotonic clock said at `now`, in real time."""
         if sample is None:
             return
         message = JointState(name=list(self.core.names))
-        message.header.stamp = to_stamp(now - (self.core.time - sample.stamp))
+        age = self.core.time - sample.stamp
+        stamp = message.header.stamp = to_stamp(now - age)
+        if moment is not None:
+            self._responses.measured(stamp.sec, stamp.nanosec, moment - age)
         message.position = sample.position.tolist()
         message.velocity = sample.velocity.tolist()
         message.effort = sample.effort.tolist()
@@ -306,6 +317,9 @@ class SimRobotNode(Node):
             self._factor_anchor = (now, core.time)
             counters: dict[str, typing.Any] = dict(core.counters)
             active = {f"active/{name}": controller.active for name, controller in core.controllers.items()}
+            counters |= self._responses.figures()
+            samples = self._responses.take()
+        self._response.take(samples)
         counters |= active | {"real_time_factor": f"{factor:.3f}", "lost_time_s": f"{self._lost_time:.3f}"}
         counters |= {"state_periods": self.loop.counters.ticks, "missed_state_periods": self.loop.counters.missed}
         if isinstance(self.loop, Lockstep):

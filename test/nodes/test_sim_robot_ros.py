@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,10 +16,11 @@ from rcl_interfaces.srv import DescribeParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from ros_harness import NodeProcess, node_process  # noqa: E402
 from sim_listener import MODULE, Listener, stamps  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
+from std_msgs.msg import Float64MultiArray, MultiArrayDimension, String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
 
+from ppo_robot.nodes.ros_support import seconds  # noqa: E402
 from ppo_robot.nodes.sim_core import SimRobotCore  # noqa: E402
 from ppo_robot.spec.robot import load_robot  # noqa: E402
 from ppo_robot.spec.task import load_task  # noqa: E402
@@ -86,6 +88,38 @@ def test_commands_of_both_controllers_move_it(robot: NodeProcess, listener: List
     listener.until(lambda: int(listener.diagnostics.get("refused/wrong_joints", 0)) > before, "the refusal")
     listener.await_position(list(target.values()))
     assert listener.diagnostics["active/joint_trajectory_controller"] == "True"
+
+
+def test_it_measures_how_long_a_state_takes_to_come_back_as_a_command(robot: NodeProcess, listener: Listener) -> None:
+    listener.connect()
+    heard: list[Float64MultiArray] = []
+    listener.node.create_subscription(Float64MultiArray, "/sim_robot/response", heard.append, 10)
+    nominal = load_task("reach").simulation.sensors.delay
+    assert listener.set(state_latency=0.1)[0].successful
+    begin = time.time()
+    sent: dict[float, float] = {}
+
+    def answered() -> bool:
+        state = listener.states[-1]
+        stamp, place = state.header.stamp, dict(zip(state.name, state.position, strict=True))
+        if seconds(stamp) > begin and seconds(stamp) not in sent:  # before it the latency was another
+            message = Float64MultiArray(data=[place[name] for name in NAMES])
+            label = f"sequence {len(sent) + 1} state {stamp.sec}.{stamp.nanosec:09d}"
+            message.layout.dim = [MultiArrayDimension(label=label, size=6, stride=6)]
+            sent[seconds(stamp)] = time.time()
+            listener.forward.publish(message)
+        return sum(len(message.data) for message in heard) >= 20
+
+    listener.until(answered, "ten samples")
+    assert [dimension.label for dimension in heard[0].layout.dim] == ["sample", "state_stamp", "seconds"]
+    samples = np.concatenate([message.data for message in heard]).reshape(-1, 2).tolist()
+    assert [stamp for stamp, _ in samples] == sorted({stamp for stamp, _ in samples})
+    for stamp, took in samples:
+        assert took >= max(0.1, sent[stamp] - stamp) - 0.002  # two clocks were read one after the other
+    listener.until(lambda: "response/p50_s" in listener.diagnostics, "the diagnostics")
+    assert int(listener.diagnostics["response/count"]) >= 10
+    assert float(listener.diagnostics["response/p99_s"]) >= float(listener.diagnostics["response/p50_s"]) >= 0.098
+    assert listener.set(state_latency=nominal)[0].successful
 
 
 def test_a_wrong_size_deactivates_until_the_controller_is_activated(robot: NodeProcess, listener: Listener) -> None:
