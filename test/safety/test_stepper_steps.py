@@ -1,0 +1,155 @@
+"""Tests for ppo_robot.safety.stepper: single steps and speeds worked out by hand, and the stop that may come late."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ppo_robot.safety.limits import SafetyLimits
+from ppo_robot.safety.reasons import Limit
+from ppo_robot.safety.setpoint import Setpoint
+from ppo_robot.safety.stepper import ROUNDING, TARGET_SHARE, Stepper
+from ppo_robot.safety.witness import stop_extrema
+
+PERIOD = 0.004
+STILL = (0.0, 0.0, 0.0)
+LIMITS = SafetyLimits(
+    joint_names=("a", "b", "c"),
+    lower=(-1.0, -0.5, -3.0),
+    upper=(1.0, 0.25, 3.0),
+    velocity=(3.0, 1.0, 6.0),
+    acceleration=(15.0, 5.0, 60.0),
+    jerk=(300.0, 100.0, 3000.0),
+    effort=(100.0, 50.0, 10.0),
+)
+JERK = np.array(LIMITS.jerk)
+
+
+def make(latency: float = 0.02, position: tuple[float, ...] = STILL) -> Stepper:
+    stepper = Stepper(LIMITS, PERIOD, latency)
+    stepper.begin(position)
+    return stepper
+
+
+def leaving(setpoint: Setpoint, late: float) -> np.ndarray:
+    """Return how far beyond its limits each joint gets, rad, if it goes on for `late` s and then stops."""
+    p, v, a = (np.array(getattr(setpoint, name)) for name in ("position", "velocity", "acceleration"))
+    p, v = p + v * late + a * late**2 / 2.0, v + a * late
+    low, high = stop_extrema(p, v, a, np.array(LIMITS.acceleration), JERK)
+    return np.maximum(np.array(LIMITS.lower) - low, high - np.array(LIMITS.upper))
+
+
+def test_before_it_begins_it_stands_at_zero() -> None:
+    stepper = Stepper(LIMITS, PERIOD, 0.02)
+    assert not stepper.begun
+    assert stepper.at_rest
+    assert stepper.setpoint == Setpoint(STILL, STILL, STILL)
+    assert (stepper.lower, stepper.upper) == (LIMITS.lower, LIMITS.upper)
+
+
+def test_it_begins_at_rest_where_it_is_told() -> None:
+    stepper = make(position=(0.5, -0.25, 2.0))
+    assert stepper.begun and stepper.at_rest
+    assert stepper.setpoint == Setpoint((0.5, -0.25, 2.0), STILL, STILL)
+    stepper.stop()
+    assert stepper.setpoint == Setpoint((0.5, -0.25, 2.0), STILL, STILL)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_the_first_step_is_all_jerk(side: float) -> None:
+    stepper = make()
+    assert stepper.advance([0.9 * side, 0.2 * side, 2.9 * side], STILL, STILL) == (False, False, False)
+    assert stepper.forbidden == Limit(0)
+    assert stepper.setpoint.acceleration == pytest.approx(side * JERK * PERIOD)
+    assert stepper.setpoint.velocity == pytest.approx(side * JERK * PERIOD**2 / 2.0)
+    assert stepper.setpoint.position == pytest.approx(side * JERK * PERIOD**3 / 6.0)
+    assert not stepper.at_rest
+
+
+def test_the_first_step_of_a_stop_is_all_jerk_against_the_motion() -> None:
+    stepper = make()
+    for _ in range(20):
+        stepper.advance([0.0, 0.0, 2.9], STILL, STILL)
+    before = stepper.setpoint
+    stepper.stop()
+    assert stepper.setpoint.acceleration == pytest.approx((0.0, 0.0, before.acceleration[2] - JERK[2] * PERIOD))
+    assert stepper.setpoint.position[:2] == (0.0, 0.0)
+
+
+def test_a_share_of_the_speed_for_all_joints_or_for_each() -> None:
+    for speed, shares in ((0.5, (0.5, 0.5, 0.5)), ((0.25, 0.5, 0.125), (0.25, 0.5, 0.125))):
+        for side in (1.0, -1.0):
+            stepper, fastest = make(position=(-0.9 * side, -0.2 * side, -2.9 * side)), np.zeros(3)
+            for _ in range(150):
+                stepper.advance([0.9 * side, 0.2 * side, 2.9 * side], STILL, STILL, speed)
+                fastest = np.maximum(fastest, side * np.array(stepper.setpoint.velocity))
+            assert fastest == pytest.approx(np.array(shares) * LIMITS.velocity, rel=1e-6)
+
+
+def test_a_target_that_moves_at_the_limit_is_followed_at_its_share() -> None:
+    for side in (1.0, -1.0):
+        stepper = make(position=(0.0, 0.0, -2.9 * side))
+        for step in range(1, 200):
+            moved = side * 6.0 * step * PERIOD
+            stepper.advance([0.0, 0.0, -2.9 * side + moved], [0.0, 0.0, side * 60.0], STILL)
+        assert stepper.setpoint.velocity[2] == pytest.approx(side * 6.0, rel=0.005)
+        assert abs(stepper.setpoint.velocity[2]) > 6.0 * TARGET_SHARE
+
+
+def test_a_target_outside_is_one_at_the_limit_that_rests() -> None:
+    one, other = make(), make()
+    for _ in range(300):
+        one.advance([5.0, -5.0, 4.0], [2.0, 1.0, -1.0], [9.0, -3.0, 2.0])
+        other.advance([1.0, -0.5, 3.0], STILL, STILL)
+        assert one.setpoint == other.setpoint
+
+
+def test_what_is_no_number_stops_every_joint() -> None:
+    stepper = make()
+    for _ in range(30):
+        stepper.advance([0.9, 0.2, 2.9], STILL, STILL)
+    for _ in range(200):
+        assert stepper.advance([math.nan, 0.1, 0.1], STILL, STILL) == (True, True, True)
+    assert stepper.at_rest
+    assert stepper.advance([0.1, 0.1, 0.1], STILL, STILL) == (False, False, False)
+
+
+@pytest.mark.parametrize("given", range(3))
+def test_a_target_needs_a_number_for_each_joint(given: int) -> None:
+    rows: list[list[float]] = [[0.1] * 3, [0.0] * 3, [0.0] * 3]
+    rows[given] = rows[given][:2]
+    stepper = make()
+    with pytest.raises(ValueError):
+        stepper.advance(*rows)
+    with pytest.raises(ValueError):
+        stepper.advance([0.1] * 3, STILL, STILL, (1.0, 1.0))
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.02, 0.08])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_stop_may_come_late_from_every_setpoint(latency: float, side: float) -> None:
+    stepper, most = make(latency), np.full(3, -np.inf)
+    refused = np.zeros(3, dtype=bool)
+    for step in range(300):  # towards a limit at full speed, and on beyond it
+        moved = np.array(LIMITS.velocity) * step * PERIOD * side
+        refused |= stepper.advance(moved.tolist(), (np.array(LIMITS.velocity) * side).tolist(), STILL)
+        most = np.maximum(most, leaving(stepper.setpoint, latency))
+    assert most.max() <= ROUNDING + 1e-12
+    assert most.min() > -0.02  # and it goes there
+    assert refused.all() if latency else refused.any()
+
+
+def test_outside_its_limits_a_joint_has_a_limit_that_follows_it_inward() -> None:
+    stepper = make(position=(1.5, -0.75, 0.0))
+    assert (stepper.lower, stepper.upper) == ((-1.0, -0.75, -3.0), (1.5, 0.25, 3.0))
+    while stepper.setpoint.position[0] > 1.25 or stepper.setpoint.position[1] < -0.625:
+        stepper.advance([0.0, 0.0, 0.0], STILL, STILL)
+        for joint in (0, 1):
+            at = stepper.setpoint.position[joint]
+            assert stepper.upper[joint] == (max(1.0, at) if joint == 0 else 0.25)
+            assert stepper.lower[joint] == (min(-0.5, at) if joint == 1 else -1.0)
+    for _ in range(300):
+        stepper.advance([0.0, 0.0, 0.0], STILL, STILL)
+    assert (stepper.lower, stepper.upper) == (LIMITS.lower, LIMITS.upper)
