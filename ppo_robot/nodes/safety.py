@@ -216,12 +216,13 @@ class SafetyNode(Node):
     def _cycle(self) -> None:
         self._cycled = time.monotonic()
         with self._lock:
-            silent = 0.0 if self._simulated or self._ending is not None else time.monotonic() - self._heartbeat
-            if silent > EXECUTOR_TIMEOUT:
-                self._end_motion(Cause.ERROR, f"no message was taken for {silent:.1f} s")
             verdict = self._logged.cycle(self._send)
             self._count(verdict)
             self._tell(verdict)
+            # After the cycle: where the whole process stood still, that its cycle is late says more.
+            silent = 0.0 if self._simulated or self._ending is not None else time.monotonic() - self._heartbeat
+            if silent > EXECUTOR_TIMEOUT:
+                self._end_motion(Cause.ERROR, f"no message was taken for {silent:.1f} s")
 
     def _send(self, verdict: Verdict, now: float) -> bool:
         if verdict.setpoint is None:
