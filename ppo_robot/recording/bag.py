@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ class BagWriter:
         self,
         directory: Path,
         *,
+        name: str = "",
         schemas: Schemas | None = None,
         split_bytes: int = SPLIT_BYTES,
         split_duration: float = SPLIT_DURATION,
@@ -41,6 +42,7 @@ class BagWriter:
 
         Args:
             directory: must not exist yet; those above it are made.
+            name: what the files are called after; by default the directory's name.
             schemas: where message definitions come from.
             split_bytes: size after which a new file is begun.
             split_duration: s after which a new file is begun; 0 for never.
@@ -52,6 +54,7 @@ class BagWriter:
         """
         self.directory = directory
         self.custom: dict[str, str] = {}
+        self._name = name or directory.name
         self._schemas = schemas or Schemas(distribution)
         self._split_bytes = split_bytes
         self._split_duration = round(split_duration * 1e9)
@@ -148,6 +151,14 @@ class BagWriter:
         """
         self._require().attach(name, media_type, data, time.time_ns() if time_ns is None else time_ns)
 
+    def describe(self, name: str, values: Mapping[str, str]) -> None:
+        """Add a metadata record to the file that is being written.
+
+        Raises:
+            OSError: if the disk is full or fails.
+        """
+        self._require().describe(name, values)
+
     def flush(self) -> None:
         """Let what was written so far survive whatever happens; `metadata.yaml` counts it.
 
@@ -198,7 +209,7 @@ class BagWriter:
         return self._writer
 
     def _open(self) -> McapWriter:
-        name = f"{self.directory.name}_{len(self._files)}.mcap"
+        name = f"{self._name}_{len(self._files)}.mcap"
         writer = self._writer = McapWriter(self.directory / name, self._sync)
         self._channels, self._schema_ids, self._first = {}, {}, 0
         self._files.append(FilePart(name, 0, 0, 0))
