@@ -66,7 +66,7 @@ def read_bag(reader: BagReader, bundle: Path | None = None) -> Recorded:
         info=info,
         run=run.run,
         topics=tuple(Topic(topic.name, topic.type, topic.count) for _, topic in sorted(reader.topics.items())),
-        said=(*_said(reader, _offset(policy, safety)), *_details(run, _offset(policy, safety))),
+        said=_said(reader, run, _offset(policy, safety)),
         missing=tuple(missing),
         lost=_lost(reader.custom),
     )
@@ -120,28 +120,26 @@ def _offset(policy: Mapping[str, Array], safety: Mapping[str, Array]) -> float:
     return float(np.median(safety["ros_now"] - safety["now"]))
 
 
-def _said(reader: BagReader, offset: float) -> list[Said]:
-    """Return warnings and errors at their moment of receipt, moved onto the monotonic axis."""
+def _said(reader: BagReader, run: RunData, offset: float) -> tuple[Said, ...]:
+    """Return warnings and errors at their moment of receipt, moved onto the monotonic axis.
+
+    The log has the details of each stop; where it was not recorded, `safety/events` has them.
+    """
     found = []
     for raw in reader.messages([topic for topic in reader.topics if is_topic(topic, _LOG)]):
         message = reader.decode(raw)
         if message.level >= _WARNING:
             level = 2 if message.level >= _ERROR else 1
             found.append(Said(raw.log_time * 1e-9 - offset, level, message.name, message.msg))
-    return found
-
-
-def _details(run: RunData, offset: float) -> list[Said]:
-    """Return what the envelope said of each stop, which the rows of its telemetry have no room for."""
-    found = []
+    texts = [said.text for said in found]
     for event in run.events:
         detail = event.values.get("detail")
-        if detail:
+        if detail and not any(detail in text for text in texts):
             found.append(Said(event.time - offset, 2, f"safety, {event.state}", detail))
-    return found
+    return tuple(found)
 
 
 def _lost(custom: Mapping[str, str]) -> int:
     """Return how many messages the recorder says that it lost."""
-    counts = [value for key, value in custom.items() if "drop" in key or "lost" in key]
+    counts = [custom.get(key, "0") for key in ("dropped", "lost")]
     return sum(int(value) for value in counts if value.isdigit())

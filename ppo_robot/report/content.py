@@ -176,7 +176,7 @@ def _tiles(recorded: Recorded, found: Latency | None, ways: Sequence[Approach]) 
         tiles.append((f"{found.missed:,}", "", f"ticks missed{longest}"))
     if recorded.safety:
         causes = ", ".join(sorted({cause.name.lower().replace("_", " ") for _, cause in stops(recorded)}))
-        tiles.append((str(len(stops(recorded))), "", f"stops{': ' if causes else ''}{causes}"))
+        tiles.append((str(len(stops(recorded))), "", f"stop{'s' * (len(stops(recorded)) != 1)}{': ' if causes else ''}{causes}"))
         changed, followed = interventions(recorded)
         if followed:
             tiles.append((f"{changed / followed * 100:.2f}", "%", "of cycles changed by the envelope"))
@@ -208,7 +208,10 @@ def _missing(recorded: Recorded, found: Latency | None) -> list[str]:
         sentences.append("The bundle holds no statistics of its training: drift cannot be told.")
     if found is not None and recorded.safety and not recorded.simulated and found.followed < recorded.ticks:
         lost = recorded.ticks - found.followed
-        sentences.append(f"{lost:,} of {recorded.ticks:,} ticks could not be followed to a command.")
+        sentences.append(
+            f"{lost:,} of {recorded.ticks:,} ticks could not be followed to a command: their action was refused, or a"
+            " newer one came before the envelope's next cycle, or it sent nothing."
+        )
     if recorded.ticks:
         lost = lost_sequences(recorded.policy["sequence"])
         if lost:
