@@ -175,8 +175,9 @@ def _tiles(recorded: Recorded, found: Latency | None, ways: Sequence[Approach]) 
         longest = f", {found.longest_miss} in a row" if found.missed else ""
         tiles.append((f"{found.missed:,}", "", f"ticks missed{longest}"))
     if recorded.safety:
-        causes = ", ".join(sorted({cause.name.lower().replace("_", " ") for _, cause in stops(recorded)}))
-        tiles.append((str(len(stops(recorded))), "", f"stop{'s' * (len(stops(recorded)) != 1)}{': ' if causes else ''}{causes}"))
+        causes = [cause.name.lower().replace("_", " ") for _, cause in stops(recorded)]
+        words = f"stop{'s' * (len(causes) != 1)}{': ' if causes else ''}{', '.join(sorted(set(causes)))}"
+        tiles.append((str(len(causes)), "", words))
         changed, followed = interventions(recorded)
         if followed:
             tiles.append((f"{changed / followed * 100:.2f}", "%", "of cycles changed by the envelope"))
