@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes; no figure depends on it (default: 2)")
     parser.add_argument("--minimum-success-rate", type=float, metavar="RATE", help="exit with 1 below it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument(
+        "--record", type=Path, metavar="DIR", help="record episodes there, in the format of a robot's recordings"
+    )
+    parser.add_argument(
+        "--record-episodes", type=int, default=4, metavar="N", help="how many of them, of the first (default: 4)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
         figures["time"] = args.time
     figures |= {"bundle": str(args.bundle), "bundle_id": bundle.id}
     print_result({"evaluation": figures, "seed": args.seed})
+    if args.record is not None:
+        _record(args, bundle)
     write_figures(args.json, figures)
     short = args.minimum_success_rate is not None and evaluation.success_rate < args.minimum_success_rate
     return EXIT_NOT_GOOD_ENOUGH if short else EXIT_GOOD
@@ -85,13 +93,26 @@ def _over_ros(args: argparse.Namespace, bundle: Bundle, advance: Callable[[int],
     return Evaluation(COLUMNS, rows)
 
 
+def _record(args: argparse.Namespace, bundle: Bundle) -> None:
+    from ppo_robot.training.rollouts import record_rollouts
+
+    count = min(args.record_episodes, args.episodes)
+    record_rollouts(bundle, args.record, count, args.seed, args.action, args.goal, args.plant)
+    print(f"recorded: {args.record} ({count} episodes)")
+
+
 def _check(args: argparse.Namespace) -> None:
     from ppo_robot.cli.outputs import check_output, check_seed
     from ppo_robot.errors import BadInputError
 
-    for name in ("episodes", "workers"):
+    for name in ("episodes", "workers", "record_episodes"):
         if getattr(args, name) < 1:
-            raise BadInputError(f"--{name}: given {getattr(args, name)}; expected at least 1")
+            raise BadInputError(f"--{name.replace('_', '-')}: given {getattr(args, name)}; expected at least 1")
+    if args.record is not None:
+        if args.over is not None:
+            raise BadInputError("--record: not with --over; ppo-robot record records what runs over ROS")
+        if args.record.exists():
+            raise BadInputError(f"--record {args.record}: exists already; give the name of a new directory")
     check_seed(args.seed)
     rate = args.minimum_success_rate
     if rate is not None and not 0.0 <= rate <= 1.0:

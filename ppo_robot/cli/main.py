@@ -34,7 +34,9 @@ COMMANDS = {
     "reset": "leave a latched stop; the robot stays disarmed",
     "arm": "let the safety node pass on what the policy asks for",
     "doctor": "check ROS 2, joint states, controllers and the policy node",
+    "record": "record what a running robot does, or mend a torn recording",
     "report": "write one HTML page about a run or a recording",
+    "replay": "run a recording again through bundle and envelope, and compare it bit for bit",
     "bench": "measure speed and print figures",
     "demo": "train the reaching arm, evaluate it and report on it",
 }

@@ -52,7 +52,7 @@ def judge(
         BadInputError: if the goal lies outside the robot's workspace, or the plant's library is not installed.
     """
     count = min(ENVIRONMENTS, episodes)
-    env = WorkerVectorEnv(bundle.robot, _guarded(bundle.task), count, min(workers, count), seed, plant)
+    env = WorkerVectorEnv(bundle.robot, guarded(bundle.task), count, min(workers, count), seed, plant)
     try:
         if goal is not None:
             env.fix_goal((float(goal[0]), float(goal[1]), float(goal[2])))
@@ -69,7 +69,8 @@ def judge(
         env.close()
 
 
-def _guarded(task: TaskSpec) -> TaskSpec:
+def guarded(task: TaskSpec) -> TaskSpec:
+    """Return the task as it is judged: with the envelope itself where it was trained on the curve that it follows."""
     if task.simulation.command != "spline":
         return task
     return dataclasses.replace(task, simulation=dataclasses.replace(task.simulation, command="envelope"))
