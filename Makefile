@@ -10,10 +10,10 @@ unexport PYTHONPATH PYTHONHOME
 export PYTHONNOUSERSITE := 1
 export PYTHON
 
-.PHONY: help demo test slow venv clean
+.PHONY: help demo test slow mutants venv clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s  %s\n", $$1, $$2 }' Makefile
 
 demo: venv ## Train the reaching arm, evaluate it and write a report with pictures
 	@$(BIN)/ppo-robot demo $(ARGS)
@@ -26,6 +26,10 @@ test: venv ## Run ruff, mypy, the import contracts and the tests
 
 slow: venv ## Run the tests that take long
 	@$(BIN)/python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ]  # 5: no test is marked slow
+
+mutants: venv ## Change the safety envelope's code and count what its tests notice; hours, and goes on where it was
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt mutmut
+	@$(BIN)/python benchmarks/mutation.py $(ARGS)
 
 venv: ## Set up .venv, pinned; instant when it is already there
 	@.ci/setup-venv
