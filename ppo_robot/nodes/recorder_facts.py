@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -89,11 +90,8 @@ class Facts:
         Raises:
             BadInputError: if the bundle cannot be read.
         """
+        self.bundle_id = ""
         self._fixed: list[Attachment] = []
-        found: dict[str, Any] | None = None
-        if bundle:
-            found, self._fixed = read_bundle(bundle)
-        self.bundle_id = str(found["id"]) if found else ""
         commit, dirty = git_state()
         monotonic, system, ros = time.monotonic(), time.time(), node.get_clock().now().nanoseconds * 1e-9
         self._facts: dict[str, Any] = {
@@ -102,16 +100,25 @@ class Facts:
             "host": {"ros_minus_monotonic": ros - monotonic, "system_minus_monotonic": system - monotonic},
             "git": {"commit": commit, "dirty": dirty},
             "versions": versions(),
-            "bundle": found,
+            "bundle": None,
             "deployment_name": config,
             "deployment": plain(deployment),
             "recording": plain(spec),
             "parameters": {},
         }
+        if bundle:
+            self._describe(*read_bundle(bundle))
 
     def learn(self, node: str, parameters: dict[str, Any]) -> None:
-        """Take a node's parameters."""
+        """Take a node's parameters; those of the policy name the bundle, where none was given."""
         self._facts["parameters"] = self._facts["parameters"] | {node: parameters}
+        bundle = str(parameters.get("bundle") or "") if node == "policy" else ""
+        if bundle and not self.bundle_id:
+            with contextlib.suppress(BadInputError):  # it may lie on another machine
+                self._describe(*read_bundle(bundle))
+
+    def _describe(self, found: dict[str, Any], files: list[Attachment]) -> None:
+        self._facts["bundle"], self._fixed, self.bundle_id = found, files, str(found["id"])
 
     def attachments(self) -> list[Attachment]:
         """Return `run.json` as it is now, and the bundle's URDF."""

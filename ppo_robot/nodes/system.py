@@ -68,9 +68,14 @@ class ProcessSpec:
         python = [sys.executable, "-m", self.module]
         if not self.is_node:
             return [*python, self.executable, *self.arguments]
-        given = [word for name, value in self.parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
-        given += [word for source, target in self.remappings for word in ("-r", f"{source}:={target}")]
-        return [*python, *self.arguments, "--ros-args", *given]
+        return [*python, *self.arguments, *ros_arguments(self.parameters, self.remappings)]
+
+
+def ros_arguments(parameters: Mapping[str, Any], remappings: Remappings = ()) -> list[str]:
+    """Return a node's parameters and remappings as ROS arguments; JSON is YAML that keeps the type of a value."""
+    given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
+    given += [word for source, target in remappings for word in ("-r", f"{source}:={target}")]
+    return ["--ros-args", *given]
 
 
 BUNDLE = Argument("bundle", "config/policies/reach", "directory of the policy bundle", in_share=True)
@@ -88,6 +93,7 @@ TELEMETRY = Argument(
     "start the node that joins, judges and shows what the others measure (docs/telemetry.md)",
     ("true", "false"),
 )
+OUT = Argument("out", "", "directory that is to hold the recording; empty: a new one under recordings/")
 STATE_RATE = Argument("state_rate", "", "Hz of the simulated robot's /joint_states; empty: as the config says")
 
 ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
@@ -123,9 +129,23 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         ),
         Argument("goal", "", "fixed goal 'x y z' in m in the base frame; empty: wait for goal_pose"),
         TELEMETRY,
+        Argument("record", "false", "record all of it (docs/recording.md)", ("true", "false")),
+        OUT,
         REAL_TIME,
         STATE_RATE,
         SEED,
+    ),
+    "record": (
+        Argument("bundle", "", "directory of the policy bundle that is to be described; empty: the policy node's"),
+        CONFIG,
+        OUT,
+        Argument(
+            "mode",
+            "",
+            "continuous, or on_event: only around a stop of the robot; empty: as the config says",
+            ("", "continuous", "on_event"),
+        ),
+        Argument("topics", "", "to be recorded, too: '/name' or '/name:package/msg/Type', with blanks between them"),
     ),
 }
 """What each system can be given."""
@@ -139,7 +159,12 @@ def system(name: str, given: Mapping[str, str]) -> list[ProcessSpec]:
     """
     if name not in ARGUMENTS:
         raise BadInputError(f"unknown system '{name}'{nearest(name, ARGUMENTS)}")
-    make: dict[str, Callable[[dict[str, str]], list[ProcessSpec]]] = {"train": _train, "sim": _sim, "deploy": _deploy}
+    make: dict[str, Callable[[dict[str, str]], list[ProcessSpec]]] = {
+        "train": _train,
+        "sim": _sim,
+        "deploy": _deploy,
+        "record": _record,
+    }
     return make[name](resolve(name, given))
 
 
@@ -212,7 +237,26 @@ def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
         processes.append(
             ProcessSpec("telemetry", "ppo_robot.nodes.telemetry", "telemetry_node", telemetry, required=False)
         )
+    if values["record"] == "true":  # first, so that it hears the first word of all others
+        processes.insert(0, _recorder(values, required=False))
+    elif values["out"]:
+        raise BadInputError(f"deploy: out:={values['out']}: where nothing is recorded; give record:=true, too")
     return processes
+
+
+def _record(values: dict[str, str]) -> list[ProcessSpec]:
+    load_deployment(values["config"])
+    return [_recorder(values, required=True)]
+
+
+def _recorder(values: dict[str, str], required: bool) -> ProcessSpec:
+    """Return the recorder; what is not given is as the deployment says."""
+    parameters: dict[str, Any] = {"deployment": values["config"], "bundle": values["bundle"], "out": values["out"]}
+    if values.get("mode"):
+        parameters["mode"] = values["mode"]
+    if values.get("topics"):
+        parameters["topics"] = values["topics"].split()
+    return ProcessSpec("recorder", "ppo_robot.nodes.recorder", "recorder_node", parameters, required=required)
 
 
 def _sim_robot(name: str, values: dict[str, str], deployment: DeploymentSpec, plant: str) -> ProcessSpec:

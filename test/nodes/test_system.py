@@ -53,6 +53,26 @@ def test_telemetry_can_be_left_out() -> None:
     assert [process.name for process in found] == ["policy", "safety"]
 
 
+def test_the_recorder_hears_the_first_word_of_all_others_and_its_end_ends_nobody() -> None:
+    found = system("deploy", {**BUNDLE, "plant": "sim", "record": "true", "out": "somewhere"})
+    assert [process.name for process in found] == ["recorder", "sim_robot", "policy", "safety", "telemetry"]
+    assert not found[0].required
+    assert found[0].parameters == {**BUNDLE, "deployment": "sim", "out": "somewhere"}
+
+
+def test_a_recorder_alone_is_given_only_what_differs_from_the_deployment() -> None:
+    (process,) = system("record", {"mode": "on_event", "topics": "/a /b:std_msgs/msg/String"})
+    assert process.required
+    assert process.parameters == {
+        "deployment": "sim",
+        "bundle": "",
+        "out": "",
+        "mode": "on_event",
+        "topics": ["/a", "/b:std_msgs/msg/String"],
+    }
+    assert {"mode", "topics"}.isdisjoint(system("record", {})[0].parameters)
+
+
 def test_in_simulated_time_every_node_follows_the_clock_of_the_simulated_robot() -> None:
     found = by_name(system("deploy", {**BUNDLE, "plant": "sim", "real_time": "false"}))
     assert found["sim_robot"].parameters["real_time"] is False
@@ -118,6 +138,8 @@ def test_a_node_gets_its_parameters_as_yaml_that_keeps_their_type() -> None:
         ("deploy", {"plant": "sim", "config": "simm"}, "did you mean 'sim'"),
         ("sim", {"plant": "sim"}, "expected one of pybullet, mujoco"),
         ("train", {"seed": "1.5"}, "whole number"),
+        ("deploy", {"plant": "sim", "out": "x"}, "where nothing is recorded; give record:=true, too"),
+        ("record", {"mode": "on_evnt"}, "did you mean 'on_event'"),
     ],
 )
 def test_a_wrong_argument_is_named(name: str, given: dict[str, str], message: str) -> None:
@@ -145,7 +167,7 @@ def test_setup_py_makes_an_executable_of_every_node(monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(ROOT)
     runpy.run_path(str(ROOT / "setup.py"))
     scripts = dict(line.split(" = ") for line in made["entry_points"]["console_scripts"])  # type: ignore[index]
-    for process in system("deploy", {**BUNDLE, "plant": "sim"}):
+    for process in system("deploy", {**BUNDLE, "plant": "sim", "record": "true"}):
         assert scripts[process.executable] == f"{process.module}:main"
         pytest.importorskip("rclpy", reason="rclpy is not installed")
         assert callable(importlib.import_module(process.module).main)
