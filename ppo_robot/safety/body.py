@@ -12,8 +12,6 @@ from ppo_robot.errors import SpecError
 from ppo_robot.kinematics import reduced_model
 from ppo_robot.spec.robot import RobotSpec
 
-_ALIGNED = pinocchio.ReferenceFrame.LOCAL_WORLD_ALIGNED
-
 _MESH_FOLDERS = 3
 """How many folders above the URDF's own are searched for a mesh's package."""
 
@@ -85,12 +83,9 @@ class LinkBody:
         self._configuration[self._index] = position
         self._velocity[self._index] = velocity
         pinocchio.forwardKinematics(model, data, self._configuration, self._velocity)
-        tool = pinocchio.getFrameVelocity(model, data, self._tool, _ALIGNED).linear
-        fastest = float(tool @ tool)
-        for joint in range(1, model.njoints):
-            linear = data.v[joint].linear  # its length does not depend on the frame that it is expressed in
-            fastest = max(fastest, float(linear @ linear))
-        return math.sqrt(fastest)
+        tool = pinocchio.getFrameVelocity(model, data, self._tool)
+        # A velocity's length does not depend on the frame that it is expressed in.
+        return math.sqrt(max(float(one.linear @ one.linear) for one in (tool, *data.v)))
 
 
 def _geometry(robot: RobotSpec, model: pinocchio.Model) -> pinocchio.GeometryModel:

@@ -45,6 +45,6 @@ class Novelty:
             return count, ""
         newest = observations[-1]
         beyond = np.maximum(self._lower - newest, newest - self._upper) / np.maximum(1e-9, self._upper - self._lower)
-        worst = int(np.argmax(np.where(np.isnan(beyond), np.inf, beyond)))
+        worst = int(np.argmax(beyond))  # NaN, if there is one
         low, high = self._lower[worst], self._upper[worst]
         return count, f"{self.names[worst]} is {newest[worst]:.3f}, outside {low:.3f} to {high:.3f}"

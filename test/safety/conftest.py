@@ -9,13 +9,15 @@ from ppo_robot.spec.robot import JointSpec, RobotSpec, WorkspaceSpec
 RAIL_ROBOT = """
 <robot name="rail">
   <link name="floor"/>
+  <link name="plinth"/>
   <link name="base"><collision><geometry><sphere radius="0.0625"/></geometry></collision></link>
   <link name="carriage"><collision><geometry><sphere radius="0.0625"/></geometry></collision></link>
   <link name="boom"/>
   <link name="hand"><collision><origin xyz="0.25 0 0"/><geometry><sphere radius="0.03125"/></geometry></collision>
   </link>
   <link name="tool"/>
-  <joint name="fix" type="fixed"><parent link="floor"/><child link="base"/><origin xyz="0.25 0 0.5"/></joint>
+  <joint name="base" type="fixed"><parent link="floor"/><child link="plinth"/><origin xyz="0.5 0 0.25"/></joint>
+  <joint name="tool" type="fixed"><parent link="plinth"/><child link="base"/><origin xyz="-0.25 0 0.25"/></joint>
   <joint name="rail" type="prismatic"><parent link="base"/><child link="carriage"/><axis xyz="1 0 0"/>
     <limit lower="-1" upper="1" velocity="1" effort="50"/></joint>
   <joint name="boom" type="prismatic"><parent link="carriage"/><child link="boom"/><axis xyz="1 0 0"/>
@@ -32,7 +34,8 @@ def rail_robot() -> RobotSpec:
     """Return a robot of two rails along x, one upon the other, and a hand of 0.25 m that swings about z.
 
     Joints in the order swing, rail, boom, which is not the order of the chain. Between base and carriage are |rail| -
-    1/8 m; the tool is at rail + boom + cos(swing) / 4, sin(swing) / 4, 0 m in the base frame.
+    1/8 m; the tool is at rail + boom + cos(swing) / 4, sin(swing) / 4, 0 m in the base frame. Some
+    joints have the names of other links, as URDF allows.
     """
     limits = {"acceleration_limit": 10.0, "jerk_limit": 100.0}
     return RobotSpec(

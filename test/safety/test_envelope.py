@@ -78,8 +78,9 @@ class Bench:
         return self
 
     def active(self) -> Bench:
-        self.armed().run(3.0)
-        assert self.envelope.state is State.ACTIVE
+        self.armed()
+        while self.cycle().state is not State.ACTIVE:
+            assert self.steps < 750
         return self
 
     def judged(self) -> int:

@@ -22,7 +22,7 @@ def novelty(allowed: float = 0.25) -> Novelty:
     return Novelty(NAMES, (-1.0, 0.0), (1.0, 2.0), allowed)
 
 
-def rows(*values: tuple[float, float]) -> np.ndarray:
+def rows(*values: tuple[float, ...]) -> np.ndarray:
     return np.array(values)
 
 
@@ -44,6 +44,12 @@ def test_the_component_that_is_furthest_out_for_its_range_is_named() -> None:
     watch = Novelty(("wide", "narrow"), (0.0, 0.0), (100.0, 1.0), 0.0)
     assert watch.check(rows((130.0, 1.5)), 0.0)[1].startswith("narrow is 1.500")
     assert watch.check(rows((-160.0, 1.5)), 0.0)[1].startswith("wide is -160.000")
+
+
+def test_a_component_that_hardly_moved_in_training_is_soon_far_out() -> None:
+    watch = Novelty(("wide", "narrow", "fixed"), (0.0, 0.0, 1.0), (0.5, 0.01, 1.0), 0.0)
+    assert watch.check(rows((0.75, 0.02, 1.0)), 0.0)[1].startswith("narrow is 0.020")  # by 1 of its range, and 0.5
+    assert watch.check(rows((0.75, 0.02, 1.001)), 0.0)[1].startswith("fixed is 1.001")
 
 
 def test_one_observation_inside_ends_it() -> None:

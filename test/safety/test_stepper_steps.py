@@ -7,11 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from ppo_robot.safety.limits import SafetyLimits
+from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.guard import Guard, Way
+from ppo_robot.safety.limits import SafetyLimits, make_limits
 from ppo_robot.safety.reasons import Limit
 from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.safety.stepper import ROUNDING, TARGET_SHARE, Stepper
 from ppo_robot.safety.witness import stop_extrema
+from ppo_robot.spec.robot import RobotSpec
+from ppo_robot.spec.safety import SafetySpec
 
 PERIOD = 0.004
 STILL = (0.0, 0.0, 0.0)
@@ -153,3 +157,48 @@ def test_outside_its_limits_a_joint_has_a_limit_that_follows_it_inward() -> None
     for _ in range(300):
         stepper.advance([0.0, 0.0, 0.0], STILL, STILL)
     assert (stepper.lower, stepper.upper) == (LIMITS.lower, LIMITS.upper)
+
+
+class WatchedGuard(Guard):
+    """A guard that keeps what the stepper asked it last."""
+
+    def forbids(self, rest: list[float], way: Way, rest_before: list[float], way_before: Way) -> Limit:
+        self.rests, self.ways = (rest[1], rest_before[1]), (list(way()), list(way_before()))
+        return super().forbids(rest, way, rest_before, way_before)
+
+
+def left(part: float) -> float:
+    """Return the share of the speed that is left after a part of a stop that is all jerk: up, and down again."""
+    return 1.0 - 2.0 * part**2 if part < 0.5 else 2.0 * (1.0 - part) ** 2
+
+
+def test_the_guard_is_shown_the_stop_behind_a_step_and_the_one_behind_the_setpoint_before(
+    rail_robot: RobotSpec,
+) -> None:
+    # 0.25 m/s at 100 m/s^3 take 2 sqrt(0.25 / 100) = 0.1 s and 0.25 / 2 x 0.1 = 0.0125 m to rest.
+    spec = SafetySpec(tool_lower=(-9.0, -9.0, -9.0), tool_upper=(1.25, 9.0, 9.0), latency=0.02)
+    limits = make_limits(rail_robot, spec)
+    guard = WatchedGuard(LinkBody(rail_robot), limits, spec)
+    stepper = Stepper(limits, PERIOD, spec.latency, guard)
+    stepper.begin([0.0, 0.25, 0.5])
+    assert guard.clearance == 0.125
+    before = stepper.setpoint
+    while not stepper.forbidden:
+        before = stepper.setpoint
+        stepper.advance([0.0, 0.9, 0.5], STILL, STILL, 0.25)
+    assert stepper.forbidden == Limit.WORKSPACE
+    assert before.velocity[1] == pytest.approx(0.25)
+    step = guard.ways[0][0]
+    assert guard.ways[1][0] == before
+    assert step.position[1] == pytest.approx(before.position[1] + 0.001)
+    for way in guard.ways:
+        assert [one.velocity[1] for one in way] == pytest.approx([0.25 * left(place / 8) for place in range(8)])
+    assert guard.rests == pytest.approx([start.position[1] + 0.0125 + 0.25 * 0.02 for start in (step, before)])
+    # The stop goes on; what is then before is a part of it.
+    for along in (1, 2, 3):
+        began = along * PERIOD / 0.1
+        assert stepper.setpoint.velocity[1] == pytest.approx(0.25 * left(began))
+        stepper.advance([0.0, 0.9, 0.5], STILL, STILL, 0.25)
+        expected = [0.25 * left(began + (1.0 - began) * place / 8) for place in range(8)]
+        assert [one.velocity[1] for one in guard.ways[1]] == pytest.approx(expected)
+        assert stepper.forbidden == Limit.WORKSPACE
