@@ -117,7 +117,7 @@ def _data(
             for event in happened
         ],
         "charts": [packer.chart(chart) for chart in charts],
-        "ticks": _ticks(recorded, packer, found) if found is not None else None,
+        "ticks": _ticks(recorded, packer, found) if found is not None and found.timed else None,
     }
 
 

@@ -135,7 +135,7 @@ def _beginnings(recorded: Recorded) -> list[Event]:
         return []
     sequence, found = recorded.policy["sequence"], []
     for row in np.flatnonzero(recorded.policy["begun"] > 0.0).tolist():
-        text = "the policy was activated" if sequence[row] == 1.0 else "the policy began anew after a gap"
+        text = "the policy was activated" if sequence[row] == 1.0 else "the policy began anew"
         found.append(Event(float(recorded.tick_time[row]), "policy", text, GOOD if sequence[row] == 1.0 else NOTE))
     for row in np.flatnonzero(np.diff(sequence) > 1.0).tolist():
         lost = int(sequence[row + 1] - sequence[row] - 1.0)

@@ -82,7 +82,13 @@ class Latency:
             _row("period", "from the start of a tick to that of the next", self.period),
             _row("observation_age", "of the state when the tick began, from its stamp", self.age),
         ]
-        return [row for row in (*stages, *more) if row.count]
+        rows = (*stages, *more) if self.timed else more[1:]
+        return [row for row in rows if row.count]
+
+    @property
+    def timed(self) -> bool:
+        """Whether the stages took time at all; in a simulation without nodes they take none."""
+        return bool(np.nanmax(self.total, initial=0.0) > 0.0)
 
     @property
     def missed(self) -> int:
@@ -153,8 +159,8 @@ def latency_charts(recorded: Recorded, found: Latency) -> list[Chart]:
     stages = [curve(name, f"c{place}", found.stages[:, place], True) for place, name in enumerate(found.names)]
     total = curve(whole, "blue", found.total)
     marks = (deadline,) if whole == "sensor to command" else ()
-    charts = [
-        Chart("latency", "latency", title, "ms", [total, *stages], marks, least=0.5, height=170),
+    charts = [Chart("latency", "latency", title, "ms", [total, *stages], marks, least=0.5, height=170)] * found.timed
+    charts += [
         Chart(
             "period",
             "latency",

@@ -172,15 +172,17 @@ def _latency(content: Content) -> str:
     found = content.latency
     if found is None:
         return ""
-    lead = "One tick after the other, each stage beginning where the one before ended." + (
-        " Time was simulated: only the stages inside the policy node were real, and the rest cannot be told."
-        if content.recorded.simulated
-        else ""
-    )
+    lead = "The stages of a tick, each beginning where the one before ended, over every tick that was recorded."
+    if not found.timed:
+        lead = "Time was simulated, and no stage took any."
+    elif content.recorded.simulated:
+        lead += " Time was simulated: only the stages inside the policy node were real, and the rest cannot be told."
     waterfall = (
         '<div class="card pad" style="margin-top:10px"><h3>A tick, stage by stage</h3><div id="waterfall"></div>'
         '<p class="hint">The thin grey line behind a bar is the 99th percentile of that stage. Point at a chart to see'
         " the tick of that moment.</p></div>"
+        if found.timed
+        else ""
     )
     charts = '<div class="plots" data-group="latency" style="margin-top:10px"></div>'
     return _section("latency", "Latency and jitter", lead, _percentiles(found) + waterfall + charts)
