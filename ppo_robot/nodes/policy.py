@@ -11,6 +11,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.duration import Duration
 from rclpy.wait_for_message import wait_for_message
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
@@ -20,7 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 from ppo_robot.errors import BadInputError
 from ppo_robot.joint_input import JointMessage
 from ppo_robot.nodes.lifecycle import SafeLifecycleNode
-from ppo_robot.nodes.policy_core import PolicyCore
+from ppo_robot.nodes.policy_core import PolicyAction, PolicyCore
 from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryBatch
 from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, TELEMETRY, declare_spec, run_node, seconds
 from ppo_robot.nodes.timing import DeadlineLoop, MonotonicClock, SteppedClock
@@ -31,6 +32,8 @@ from ppo_robot.spec.robot import hash_description
 DIAGNOSTICS_PERIOD = 1.0
 AUTOSTART_PERIOD = 0.5
 LOG_PERIOD = 2.0
+LAST_WORD = Duration(seconds=1.0)
+"""for who listens to confirm it: a process that ends at once takes its last rows with it"""
 TELEMETRY_PERIOD = 0.1
 """s between two messages of telemetry, each of which holds every tick since the one before."""
 
@@ -79,8 +82,8 @@ class PolicyNode(SafeLifecycleNode):
         bundle = load_bundle(self._bundle_path, robot_description=self._description)
         self.core = PolicyCore(bundle, self._spec, self._clock_source.now)
         rows = max(1, round(TELEMETRY_PERIOD / bundle.task.control_period))
-        batch = TelemetryBatch(len(bundle.robot.joints), bundle.runtime, rows)
-        self._messages = (ActionMessage(self.core.joint_names), batch)
+        sizes = (len(bundle.robot.joints), bundle.runtime.action_size, bundle.runtime.observation_size)
+        self._messages = (ActionMessage(self.core.joint_names), TelemetryBatch(*sizes, rows))
         if len(self._fixed_goal) == 3:
             self.core.set_goal(np.array(self._fixed_goal))
         self.get_logger().info(f"bundle {bundle.id[:12]} for {bundle.robot.name}, {self._rate(bundle):g} Hz")
@@ -127,6 +130,7 @@ class PolicyNode(SafeLifecycleNode):
     def close(self) -> None:
         """End the control loop, whatever the state."""
         self.deactivate()
+        self._telemetry.wait_for_all_acked(LAST_WORD)
 
     def _start_by_itself(self) -> None:
         """Configure and activate, again and again until it works; a person's transition ends that."""
@@ -154,17 +158,19 @@ class PolicyNode(SafeLifecycleNode):
 
     def _tick(self) -> None:
         core = self._require_core()
-        action_message, batch = self._messages
         action = core.tick()
-        if action is None:
-            if not batch.empty:
-                self._telemetry.publish(batch.take())
-            return
-        self._action.publish(action_message.fill(action))
-        published, spent = time.monotonic(), time.process_time()
-        batch.add(action, published, spent - self._cpu)
-        self._cpu = spent
-        if batch.full:
+        if action is not None:
+            self._action.publish(self._messages[0].fill(action))
+        self._tell(action, time.monotonic())
+
+    def _tell(self, action: PolicyAction | None, published: float) -> None:
+        """Take down a tick, and publish what there is when it is enough, or when the policy falls silent."""
+        batch = self._messages[1]
+        if action is not None:
+            spent = time.process_time()
+            batch.add(action, published, spent - self._cpu)
+            self._cpu = spent
+        if batch.full or (action is None and not batch.empty):
             self._telemetry.publish(batch.take())
 
     def _on_loop_error(self, error: Exception) -> None:

@@ -33,6 +33,7 @@ class PolicyAction(NamedTuple):
         goal_position: (3,) m in the base frame.
         joint_target: (J,) in the order of `joint_names`, rad.
         observation: (O,) float32.
+        normalised_observation: (O,) float32, the same as the network got to see it.
         mean: (A,) float32.
         std: (A,) float32, after the cap; zero where the action is deterministic.
         action: (A,) float32, as drawn.
@@ -50,6 +51,7 @@ class PolicyAction(NamedTuple):
     goal_position: Array
     joint_target: Array
     observation: NDArray[np.float32]
+    normalised_observation: NDArray[np.float32]
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     action: NDArray[np.float32]
@@ -156,6 +158,7 @@ class PolicyCore:
             goal_position=goal,
             joint_target=target[0],
             observation=observation[0],
+            normalised_observation=self.bundle.runtime.seen[0].copy(),
             mean=mean[0],
             std=std[0],
             action=action[0],

@@ -11,8 +11,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from ppo_robot.nodes.policy_core import PolicyAction
 from ppo_robot.nodes.ros_support import to_stamp
 from ppo_robot.nodes.telemetry_rows import RowsMessage
-from ppo_robot.policy.runtime import PolicyRuntime
-from ppo_robot.telemetry.matrix import POLICY_ROWS, POLICY_SCALARS, Table, policy_columns
+from ppo_robot.telemetry.matrix import POLICY_ROWS, POLICY_SCALARS, Array, Table, policy_columns
 
 
 class ActionMessage:
@@ -37,26 +36,27 @@ class ActionMessage:
 class TelemetryBatch:
     """`policy/telemetry`: everything about some ticks. float32 loses nothing in float64, so a replay can compare bits.
 
-    Ticks are gathered, for to publish costs more than all else that a tick does for its telemetry.
+    A tick is only kept; all of a message is written at once, for a processor that has slept since the tick before
+    takes ten times as long for the first row of a message as for the next.
     """
 
-    def __init__(self, joints: int, runtime: PolicyRuntime, rows: int) -> None:
-        """Prepare messages of up to `rows` ticks of a robot with so many joints under this policy."""
-        self._runtime = runtime
-        self._table = Table(policy_columns(joints, runtime.action_size, runtime.observation_size), rows)
+    def __init__(self, joints: int, actions: int, observation: int, rows: int) -> None:
+        """Prepare messages of up to `rows` ticks with these numbers of joints, actions and observation components."""
+        self._table = Table(policy_columns(joints, actions, observation), rows)
         self._message = RowsMessage(POLICY_ROWS, self._table)
         self._scalars = slice(0, len(POLICY_SCALARS))
-        self._arrays = slice(self._scalars.stop, self._table.places["observation"].stop)
+        self._arrays = slice(self._scalars.stop, self._table.width)
+        self._ticks: list[tuple[PolicyAction, float, float]] = []
 
     @property
     def full(self) -> bool:
         """Whether there is no room for another tick."""
-        return self._table.full
+        return len(self._ticks) == self._table.capacity
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to publish."""
-        return len(self._table) == 0
+        return not self._ticks
 
     def add(self, action: PolicyAction, published: float, period_cpu: float) -> None:
         """Add a tick to a batch that is not full.
@@ -67,7 +67,17 @@ class TelemetryBatch:
             period_cpu: processor time in s that the whole process took since the tick before: transport, executor,
                 observation, network and publishing.
         """
-        row, state = self._table.next(), action.reading
+        self._ticks.append((action, published, period_cpu))
+
+    def take(self) -> bytes:
+        """Return the message of the gathered ticks, at least one, and begin anew."""
+        for action, published, period_cpu in self._ticks:
+            self._write(self._table.next(), action, published, period_cpu)
+        self._ticks.clear()
+        return self._message.take()
+
+    def _write(self, row: Array, action: PolicyAction, published: float, period_cpu: float) -> None:
+        state = action.reading
         row[self._scalars] = (
             *(action.sequence, action.begun, state.stamp, state.received, state.ros_received),
             *(action.tick_began, action.observed, action.inference_began, action.inference_ended, action.acted),
@@ -76,16 +86,7 @@ class TelemetryBatch:
         np.concatenate(
             (
                 *(state.position, state.velocity, state.effort, action.goal_position, action.joint_target),
-                *(action.mean, action.std, action.action, action.observation),
+                *(action.mean, action.std, action.action, action.observation, action.normalised_observation),
             ),
             out=row[self._arrays],
         )
-
-    def take(self) -> bytes:
-        """Return the message of the gathered ticks, at least one, and begin anew.
-
-        What the network got to see of them is computed here, for all of them at once.
-        """
-        observations = self._table.column("observation").astype(np.float32)
-        self._table.column("normalised_observation")[:] = self._runtime.normalised(observations)
-        return self._message.take()

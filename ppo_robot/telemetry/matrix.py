@@ -138,10 +138,6 @@ class Table:
         self._count += 1
         return row
 
-    def column(self, name: str) -> Array:
-        """Return a column (n, size) of the gathered rows, which may be written to."""
-        return self._rows[: self._count, self.places[name]]
-
     def take(self) -> Array:
         """Return the gathered rows (n, width), valid until the next row is begun, and begin anew."""
         rows: Array = self._rows[: self._count]

@@ -65,6 +65,7 @@ def test_the_node_builds_the_observation_of_training_bit_for_bit(bundle: Bundle)
         action = core.tick()
         assert action is not None
         np.testing.assert_array_equal(action.observation, observation[0])
+        np.testing.assert_array_equal(action.normalised_observation, bundle.runtime.normalised(observation)[0])
         result = env.step(action.action[None])
         observation, began = result.observation, bool(result.truncated[0] or result.terminated[0])
         if not began:

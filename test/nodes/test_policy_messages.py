@@ -15,22 +15,13 @@ from ppo_robot.nodes.policy_core import PolicyAction  # noqa: E402
 from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryBatch  # noqa: E402
 from ppo_robot.nodes.ros_support import seconds  # noqa: E402
 from ppo_robot.nodes.telemetry_rows import read_rows  # noqa: E402
-from ppo_robot.paths import share_directory  # noqa: E402
-from ppo_robot.policy.bundle import load_bundle  # noqa: E402
-from ppo_robot.policy.runtime import PolicyRuntime  # noqa: E402
 from ppo_robot.telemetry.matrix import POLICY_ARRAYS, POLICY_SCALARS  # noqa: E402
 
-JOINTS = 6
+JOINTS, ACTIONS, OBSERVATION = 6, 4, 11
 
 
-@pytest.fixture(scope="module")
-def runtime() -> PolicyRuntime:
-    return load_bundle(share_directory() / "config" / "policies" / "reach").runtime
-
-
-def action(runtime: PolicyRuntime, sequence: int) -> PolicyAction:
+def action(sequence: int) -> PolicyAction:
     generator = np.random.default_rng(sequence)
-    size = runtime.action_size
 
     def drawn(size: int) -> np.ndarray:
         return generator.standard_normal(size, dtype=np.float32)
@@ -41,10 +32,11 @@ def action(runtime: PolicyRuntime, sequence: int) -> PolicyAction:
         reading=JointReading(*generator.standard_normal((3, JOINTS)), 1.7e9 + sequence * 0.02, 40.0, 1.7e9 + 1.0),
         goal_position=generator.standard_normal(3),
         joint_target=generator.standard_normal(JOINTS),
-        observation=drawn(runtime.observation_size),
-        mean=drawn(size),
-        std=drawn(size),
-        action=drawn(size),
+        observation=drawn(OBSERVATION),
+        normalised_observation=drawn(OBSERVATION),
+        mean=drawn(ACTIONS),
+        std=drawn(ACTIONS),
+        action=drawn(ACTIONS),
         log_probability=float(drawn(1)[0]),
         tick_began=50.0 + sequence,
         observed=50.1 + sequence,
@@ -59,12 +51,12 @@ def columns_of(batch: TelemetryBatch) -> dict[str, np.ndarray]:
     return read_rows(deserialize_message(batch.take(), Float64MultiArray))
 
 
-def test_every_column_of_every_tick_comes_back_to_the_bit(runtime: PolicyRuntime) -> None:
-    batch = TelemetryBatch(JOINTS, runtime, 3)
+def test_every_column_of_every_tick_comes_back_to_the_bit() -> None:
+    batch = TelemetryBatch(JOINTS, ACTIONS, OBSERVATION, 3)
     assert batch.empty
     for sequence in (1, 2, 3):
         assert not batch.full
-        batch.add(action(runtime, sequence), 50.5 + sequence, 2e-4 * sequence)
+        batch.add(action(sequence), 50.5 + sequence, 2e-4 * sequence)
     assert batch.full
     columns = columns_of(batch)
     assert tuple(columns) == POLICY_SCALARS + POLICY_ARRAYS
@@ -72,41 +64,38 @@ def test_every_column_of_every_tick_comes_back_to_the_bit(runtime: PolicyRuntime
     assert columns["published"].tolist() == [51.5, 52.5, 53.5]
     assert columns["period_cpu_s"].tolist() == [2e-4, 4e-4, 2e-4 * 3]
     own = ("sequence", "tick_began", "observed", "inference_began", "inference_ended", "acted", "log_probability")
-    same = ("goal_position", "joint_target", "mean", "std", "action", "observation")
+    same = ("goal_position", "joint_target", "mean", "std", "action", "observation", "normalised_observation")
     for row, sequence in enumerate((1, 2, 3)):
-        given = action(runtime, sequence)
+        given = action(sequence)
         for name in own + same:
             np.testing.assert_array_equal(columns[name][row], getattr(given, name), err_msg=name)
         reading = [columns[f"joint_{name}"][row].tolist() for name in ("position", "velocity", "effort")]
         assert reading == [values.tolist() for values in given.reading[:3]]
         times = [columns[f"state_{name}"][row] for name in ("stamp", "received", "ros")]
         assert times == list(given.reading[3:])
-        # What the network gets to see of a batch is what it saw of each alone.
-        seen = runtime.normalised(given.observation[None])[0]
-        np.testing.assert_array_equal(columns["normalised_observation"][row], seen)
 
 
-def test_a_batch_taken_early_holds_what_there_is_and_begins_anew(runtime: PolicyRuntime) -> None:
-    batch = TelemetryBatch(JOINTS, runtime, 5)
-    batch.add(action(runtime, 1), 0.0, 0.0)
-    batch.add(action(runtime, 2), 0.0, 0.0)
+def test_a_batch_taken_early_holds_what_there_is_and_begins_anew() -> None:
+    batch = TelemetryBatch(JOINTS, ACTIONS, OBSERVATION, 5)
+    batch.add(action(1), 0.0, 0.0)
+    batch.add(action(2), 0.0, 0.0)
     assert columns_of(batch)["sequence"].tolist() == [1.0, 2.0]
     assert batch.empty
-    batch.add(action(runtime, 3), 0.0, 0.0)
+    batch.add(action(3), 0.0, 0.0)
     assert columns_of(batch)["sequence"].tolist() == [3.0]
 
 
-def test_numbers_that_do_not_fit_their_layout_are_refused(runtime: PolicyRuntime) -> None:
-    batch = TelemetryBatch(JOINTS, runtime, 2)
-    batch.add(action(runtime, 1), 0.0, 0.0)
+def test_numbers_that_do_not_fit_their_layout_are_refused() -> None:
+    batch = TelemetryBatch(JOINTS, ACTIONS, OBSERVATION, 2)
+    batch.add(action(1), 0.0, 0.0)
     message = deserialize_message(batch.take(), Float64MultiArray)
     message.data = message.data[:-1]
     with pytest.raises(ValueError, match="do not fit the layout"):
         read_rows(message)
 
 
-def test_an_action_carries_the_stamp_of_its_state_and_the_number_of_its_tick(runtime: PolicyRuntime) -> None:
-    given = action(runtime, 12)
+def test_an_action_carries_the_stamp_of_its_state_and_the_number_of_its_tick() -> None:
+    given = action(12)
     message = ActionMessage([f"joint_{number}" for number in range(JOINTS)]).fill(given)
     assert message.header.frame_id == "12"
     assert seconds(message.header.stamp) == given.reading.stamp
