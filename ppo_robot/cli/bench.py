@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ppo_robot.policy.bundle import Bundle
 
 HELP = "measure speed and print figures"
 EXAMPLE = "ppo-robot bench rollout --json out.json"
@@ -19,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be measured, and how long."""
     parser.add_argument(
         "what",
-        choices=["rollout", "node", "envelope"],
+        choices=["rollout", "node", "envelope", "telemetry"],
         help="rollout: bare physics, rollouts and training, in turn; node: the policy node beside a bare rclpy process;"
-        " envelope: adversarial cycles of the safety envelope, judged by a witness",
+        " envelope: adversarial cycles of the safety envelope, judged by a witness; telemetry: what it costs a policy",
     )
     parser.add_argument("--task", default="reach", help="rollout: a task of config/tasks, or a path (default: reach)")
     parser.add_argument("--robot", default="arm6", help="rollout, envelope: a file of config/robots, or a path")
@@ -29,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="rollout: override a value"
     )
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="node: a bundle (default: config/policies/reach)")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="node, telemetry: a bundle (default: reach)")
     parser.add_argument("--rounds", type=int, default=5, help="rollout: measurements of each, interleaved (default: 5)")
-    parser.add_argument("--seconds", type=float, help="of one measurement (default: rollout 5, node 60)")
+    parser.add_argument("--seconds", type=float, help="of one measurement (default: rollout 5, others 60)")
     parser.add_argument("--cycles", type=int, default=1_000_000, help="envelope: how many (default: 1000000)")
     parser.add_argument("--timing", action="store_true", help="envelope: what a cycle costs, instead")
     parser.add_argument("--seed", type=int, default=0, help="envelope: of all that is tried (default: 0)")
@@ -49,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise BadInputError(f"--cycles: given {args.cycles}; expected at least 1")
     check_seed(args.seed)
     check_output(args.json)
-    measure = {"rollout": _rollout, "node": _node, "envelope": _envelope}[args.what]
+    measure = {"rollout": _rollout, "node": _node, "envelope": _envelope, "telemetry": _telemetry}[args.what]
     figures = measure(args)
     write_figures(args.json, figures)
     return EXIT_NOT_GOOD_ENOUGH if figures.get("violations") else EXIT_GOOD
@@ -94,19 +98,10 @@ def _rollout(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _node(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure the bundle at its own rate, and an untrained one of the same shape at 200 Hz."""
+    """Measure the policy node beside a bare process, at both rates."""
     from ppo_robot.nodes.bench_node import bench_node
-    from ppo_robot.paths import share_directory
-    from ppo_robot.policy.bundle import load_bundle
 
-    path = args.bundle or share_directory() / "config" / "policies" / "reach"
-    bundle = load_bundle(path)
-    seconds = args.seconds or 60.0
-    own = bench_node(bundle, path, seconds)
-    with tempfile.TemporaryDirectory() as folder:
-        fast_path = Path(folder) / "bundle"
-        _export_fast(bundle, fast_path)
-        fast = bench_node(load_bundle(fast_path), fast_path, seconds)
+    own, fast = _at_both_rates(args, bench_node)
     keys = ("inference_us", "policy_us", "tick_us", "bare_tick_us", "deadline_misses", "bare_deadline_misses")
     print(f"{'':<22} {own['rate_hz']:>8.0f} Hz p50 / p99 {fast['rate_hz']:>8.0f} Hz p50 / p99")
     for key in keys:
@@ -119,6 +114,35 @@ def _node(args: argparse.Namespace) -> dict[str, Any]:
     print(f"{'tick over bare, p50':<22} {ratio:>19.2f} {fast['tick_us']['p50'] / fast['bare_tick_us']['p50']:>22.2f}")
     misses = {"50_hz": own["deadline_misses"], "200_hz": fast["deadline_misses"]}
     return {**own, "deadline_misses": misses, "tick_over_bare": ratio, "fast": fast}
+
+
+def _telemetry(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure what telemetry costs the policy process, at both rates."""
+    from ppo_robot.nodes.bench_telemetry import bench_policy
+
+    own, fast = _at_both_rates(args, bench_policy)
+    print(f"{'':<28} {own['rate_hz']:>8.0f} Hz p50 / p99 / mean {fast['rate_hz']:>8.0f} Hz p50 / p99 / mean")
+    for key in ("telemetry_us_per_tick", "telemetry_wall_us_per_tick", "gathering_us", "publishing_us"):
+        shown = [f"{one[key]['p50']:.1f} / {one[key]['p99']:.1f} / {one[key]['mean']:.1f}" for one in (own, fast)]
+        print(f"{key:<28} {shown[0]:>28} {shown[1]:>28}")
+    return {**own, "fast": fast}
+
+
+def _at_both_rates(
+    args: argparse.Namespace, measure: Callable[[Bundle, Path, float], dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure the bundle at its own rate, and an untrained one of the same shape at 200 Hz."""
+    from ppo_robot.paths import share_directory
+    from ppo_robot.policy.bundle import load_bundle
+
+    path = args.bundle or share_directory() / "config" / "policies" / "reach"
+    bundle = load_bundle(path)
+    seconds = args.seconds or 60.0
+    own = measure(bundle, path, seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        fast_path = Path(folder) / "bundle"
+        _export_fast(bundle, fast_path)
+        return own, measure(load_bundle(fast_path), fast_path, seconds)
 
 
 def _export_fast(bundle: Any, destination: Path) -> None:

@@ -38,7 +38,7 @@ MEASURED = ("inference_s", "tick_s", "period_cpu_s")
 class StateSource(Node):
     """Plays the robot: joint states at the control rate, in a thread of its own; keeps what the policy says."""
 
-    def __init__(self, bundle: Bundle, goal: np.ndarray, context: Context) -> None:
+    def __init__(self, bundle: Bundle, context: Context) -> None:
         """Begin to publish at once."""
         super().__init__("state_source", context=context)
         self.samples: list[dict[str, float]] = []
@@ -79,56 +79,93 @@ def bench_node(bundle: Bundle, path: Path, seconds: float) -> dict[str, Any]:
     Raises:
         RunFailedError: if the policy node does not begin to act.
     """
-    workspace = bundle.robot.workspace
-    middle = sum(workspace.radius) / 2.0
-    goal = np.array([workspace.centre[0] + middle, 0.0, workspace.centre[2]])
-    context = Context()
-    rclpy.init(context=context)
-    source = StateSource(bundle, goal, context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(source)
-    text = "[" + ", ".join(f"{value:.6f}" for value in goal) + "]"
-    parameters = {"bundle": str(path), "autostart": "true", "goal": text}
-    try:
-        with _process("policy", parameters), _process("bare_tick", {"rate": 1.0 / bundle.task.control_period}) as bare:
-            limit = time.monotonic() + START_TIMEOUT
-            while len(source.samples) < SETTLE_TICKS:
-                if time.monotonic() > limit:
-                    raise RunFailedError(f"the policy node did not begin to act in {START_TIMEOUT:g} s")
-                executor.spin_once(timeout_sec=0.1)
-            source.samples.clear()
-            missed_before, end = source.missed, time.monotonic() + seconds
-            while time.monotonic() < end:
-                executor.spin_once(timeout_sec=0.1)
-            samples, missed = list(source.samples), source.missed - missed_before
-            bare.send_signal(signal.SIGINT)
-            report = json.loads(bare.communicate(timeout=START_TIMEOUT)[0])
-    finally:
-        source.loop.stop()
-        executor.shutdown()
-        source.destroy_node()
-        rclpy.shutdown(context=context)
+    with (
+        listening(bundle) as (source, executor),
+        policy_process("policy", bundle, path),
+        running("bare_tick", {"rate": 1.0 / bundle.task.control_period}) as bare,
+    ):
+        settle(source, executor)
+        source.samples.clear()
+        missed_before = source.missed
+        spin(executor, seconds)
+        samples, missed = list(source.samples), source.missed - missed_before
+        report = ended(bare)
     return {
         "rate_hz": 1.0 / bundle.task.control_period,
         "seconds": seconds,
         "ticks": len(samples),
-        "inference_us": _percentiles([sample["inference_s"] for sample in samples]),
-        "policy_us": _percentiles([sample["tick_s"] for sample in samples]),
-        "tick_us": _percentiles([sample["period_cpu_s"] for sample in samples]),
-        "bare_tick_us": _percentiles(report["period_cpu_s"][SETTLE_TICKS:]),
+        "inference_us": percentiles([sample["inference_s"] for sample in samples]),
+        "policy_us": percentiles([sample["tick_s"] for sample in samples]),
+        "tick_us": percentiles([sample["period_cpu_s"] for sample in samples]),
+        "bare_tick_us": percentiles(report["period_cpu_s"][SETTLE_TICKS:]),
         "deadline_misses": missed,
         "bare_deadline_misses": report["missed"],
     }
 
 
-def _percentiles(seconds: list[float]) -> dict[str, float]:
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """Return p50, p99 and mean of times in s, in µs."""
     values = np.array(seconds) * 1e6
     p50, p99 = np.percentile(values, [50, 99])
     return {"p50": float(p50), "p99": float(p99), "mean": float(values.mean())}
 
 
 @contextlib.contextmanager
-def _process(module: str, parameters: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+def listening(bundle: Bundle) -> Iterator[tuple[StateSource, SingleThreadedExecutor]]:
+    """Play a bundle's robot in a context of its own while it is entered."""
+    context = Context()
+    rclpy.init(context=context)
+    source = StateSource(bundle, context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(source)
+    try:
+        yield source, executor
+    finally:
+        source.loop.stop()
+        executor.shutdown()
+        source.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def settle(source: StateSource, executor: SingleThreadedExecutor) -> None:
+    """Spin until the policy has made its first ticks.
+
+    Raises:
+        RunFailedError: if it does not begin to act.
+    """
+    limit = time.monotonic() + START_TIMEOUT
+    while len(source.samples) < SETTLE_TICKS:
+        if time.monotonic() > limit:
+            raise RunFailedError(f"the policy node did not begin to act in {START_TIMEOUT:g} s")
+        executor.spin_once(timeout_sec=0.1)
+
+
+def spin(executor: SingleThreadedExecutor, seconds: float) -> None:
+    """Take what comes for so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        executor.spin_once(timeout_sec=0.1)
+
+
+def policy_process(module: str, bundle: Bundle, path: Path) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    """Run a policy node that sets out for a goal in the middle of the bundle's workspace by itself."""
+    workspace = bundle.robot.workspace
+    middle = sum(workspace.radius) / 2.0
+    goal = (workspace.centre[0] + middle, 0.0, workspace.centre[2])
+    text = "[" + ", ".join(f"{value:.6f}" for value in goal) + "]"
+    return running(module, {"bundle": str(path), "autostart": "true", "goal": text})
+
+
+def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """End a process of ours and return the figures that it prints then."""
+    process.send_signal(signal.SIGINT)
+    figures: dict[str, Any] = json.loads(process.communicate(timeout=START_TIMEOUT)[0])
+    return figures
+
+
+@contextlib.contextmanager
+def running(module: str, parameters: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    """Run a node of this package as a process of its own, and end it."""
     arguments = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", f"ppo_robot.nodes.{module}", "--ros-args", "--log-level", "warn", *arguments],
