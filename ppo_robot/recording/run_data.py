@@ -22,7 +22,7 @@ RUN_FILE = "run.json"
 POLICY, SAFETY, INFO, GOAL = "policy/telemetry", "safety/telemetry", "policy/info", "goal_pose"
 STATES, DESCRIPTION, EVENTS = "joint_states", "robot_description", "safety/events"
 COMMANDS = ("commands", "joint_trajectory")
-_LABEL = re.compile(r"sequence (\d+) state (\d+\.\d{9})")
+_LABEL = re.compile(r"sequence (\d+) state (\d+)\.(\d{9})")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def read_run(reader: BagReader) -> RunData:
     return RunData(
         name=str(reader.directory),
         run=read_run_file(reader),
-        activations=_activations(walk.policy, str(reader.directory)),
+        activations=activations_of(walk.policy, str(reader.directory)),
         safety=joined(walk.safety, f"{reader.directory}: {SAFETY}"),
         joint_states=_joint_states(walk.states) if walk.states else None,
         commands=tuple(_commands(topic, rows) for topic, rows in walk.commands.items()),
@@ -205,7 +205,7 @@ def _take(walk: _Walk, kind: str, raw: RawMessage, reader: BagReader) -> None:
         walk.commands.setdefault(raw.topic, []).append((time, message))
 
 
-def _activations(messages: Sequence[tuple[dict[str, Any], Table]], source: str) -> tuple[Activation, ...]:
+def activations_of(messages: Sequence[tuple[dict[str, Any], Table]], source: str) -> tuple[Activation, ...]:
     """Part the ticks where their sequence does not grow; each activation has the info of its first message."""
     ticks = joined([table for _, table in messages], f"{source}: {POLICY}")
     if not ticks:
@@ -255,7 +255,7 @@ def _commands(topic: str, rows: Sequence[tuple[float, Any]]) -> Commands:
             values, duration = message.data, 0.0
             label = message.layout.dim[0].label if len(message.layout.dim) else ""
         told = _LABEL.fullmatch(label)
-        sequence, stamp = (float(told[1]), float(told[2])) if told else (0.0, 0.0)
+        sequence, stamp = (float(told[1]), float(told[2]) + float(told[3]) * 1e-9) if told else (0.0, 0.0)
         if not found or len(values) == len(found[0][1]):
             found.append((time, np.array(values, dtype=float), duration, sequence, stamp))
     times, values, durations, sequences, stamps = (
