@@ -6,14 +6,13 @@ import re
 import struct
 import time
 from dataclasses import dataclass
-from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
+from ppo_robot.nodes.quiet_subscription import QuietSubscription
 from ppo_robot.spec.deployment import ControllerSpec
 
 DEPTH = 500
@@ -38,19 +37,6 @@ class Arrival:
     time: float
 
 
-class _NoExecutor(CallbackGroup):
-    """A group whose subscriptions no executor waits for: to be woken for each command would cost more than all else."""
-
-    def can_execute(self, entity: Any) -> bool:
-        return False
-
-    def beginning_execution(self, entity: Any) -> bool:
-        return False
-
-    def ending_execution(self, entity: Any) -> None:
-        pass
-
-
 class CommandListener:
     """Subscribes to a controller's topic. `fetch` is to be called several times a second.
 
@@ -65,10 +51,7 @@ class CommandListener:
         self._forward = controller.type == "forward_command_controller"
         kind = Float64MultiArray if self._forward else JointTrajectory
         quality = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE)
-        group = _NoExecutor()
-        self._subscription = node.create_subscription(
-            kind, controller.topic, _ignore, quality, callback_group=group, raw=True
-        )
+        self._subscription = QuietSubscription(node, kind, controller.topic, quality, raw=True)
         self._label = b""
         self.untimed = 0
 
@@ -76,12 +59,7 @@ class CommandListener:
         """Return the arrivals since the last call, in their order."""
         offset = time.monotonic() - time.time()
         found: list[Arrival] = []
-        while True:
-            with self._subscription.handle:
-                taken = self._subscription.handle.take_message(self._subscription.msg_type, True)
-            if taken is None:
-                return found
-            message, info = taken
+        for message, info in self._subscription.fetch():
             label = label_of(message, self._forward)
             if label == self._label:
                 continue
@@ -95,6 +73,7 @@ class CommandListener:
                 continue
             sequence, whole, nanoseconds = map(int, parts.groups())
             found.append(Arrival(sequence, float(whole) + float(nanoseconds) * 1e-9, received * 1e-9 + offset))
+        return found
 
 
 def label_of(message: bytes, forward: bool) -> bytes:
@@ -113,7 +92,3 @@ def label_of(message: bytes, forward: bool) -> bytes:
     if not 1 <= length <= LONGEST_LABEL:
         return b""
     return bytes(message[place + 4 : place + 3 + length])
-
-
-def _ignore(message: bytes) -> None:
-    """Never called: no executor knows the subscription."""

@@ -185,17 +185,26 @@ class Recent:
 
     def __init__(self, window: float, parts: int = 10) -> None:
         """Keep the last `window` s, to a precision of `window / parts`."""
-        self.all = Histogram()
+        self._past = Histogram()
         self._part = window / parts
-        self._ring: deque[tuple[int, Histogram]] = deque(maxlen=parts)
+        self._ring: deque[tuple[int, Histogram]] = deque()
         self._parts = parts
+
+    @property
+    def all(self) -> Histogram:
+        """A copy of what was recorded since the start."""
+        merged = Histogram()
+        for histogram in (self._past, *(part for _, part in self._ring)):
+            merged.merge(histogram)
+        return merged
 
     def record(self, values: ArrayLike, now: float) -> None:
         """Take values (n,), s, at a time `now` that never goes back."""
-        self.all.record(values)
         turn = int(now // self._part)
         if not self._ring or self._ring[-1][0] != turn:
             self._ring.append((turn, Histogram()))
+            if len(self._ring) > self._parts:
+                self._past.merge(self._ring.popleft()[1])
         self._ring[-1][1].record(values)
 
     def recent(self, now: float) -> Histogram:

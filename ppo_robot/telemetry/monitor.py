@@ -55,7 +55,8 @@ class Monitor:
             simulated: whether the nodes are on /clock.
         """
         self.spec = spec
-        self.timeline = Timeline(control_period, spec.window, bounds(control_period, policy_timeout), simulated)
+        marks = bounds(control_period, policy_timeout) if spec.prometheus_port is not None else ()
+        self.timeline = Timeline(control_period, spec.window, marks, simulated)
         self.response = Response(spec.window)
         self.drift = Drift(reference, spec.drift_window) if reference is not None else None
         self.intervention = Ratio(spec.window)

@@ -67,15 +67,38 @@ class Response:
 
     def safety(self, columns: Mapping[str, Array], now: float) -> None:
         """Take rows of `safety/telemetry`, in their order, at the monotonic time `now`."""
-        rows = np.flatnonzero((columns["kind"] == Kind.CYCLE) | (columns["kind"] == Kind.STATE))
+        kind, position = columns["kind"], columns["position"]
+        commands = np.flatnonzero((kind == Kind.CYCLE) & np.isfinite(columns["published"]))
+        cycles = np.count_nonzero(kind == Kind.CYCLE)
+        states = np.flatnonzero(kind == Kind.STATE)
+        if self._asked is None and len(commands) == cycles and self._nothing_new(position[commands], columns, commands):
+            rows = states  # the usual case: all at rest, or all in motion
+        else:
+            rows = np.flatnonzero((kind == Kind.CYCLE) | (kind == Kind.STATE))
         scalars = (columns[name][rows].tolist() for name in ("kind", "now", "ros_now", "stamp", "published"))
-        for kind, received, ros_now, stamp, published, position in zip(
-            *scalars, columns["position"][rows], strict=True
-        ):
-            if kind == Kind.CYCLE:
-                self._on_command(position, published)
+        for what, received, ros_now, stamp, published, at in zip(*scalars, position[rows], strict=True):
+            if what == Kind.CYCLE:
+                self._on_command(at, published)
             else:
-                self._on_state(position, received - (ros_now - stamp), now)
+                self._on_state(at, received - (ros_now - stamp), now)
+
+    def _nothing_new(self, position: Array, columns: Mapping[str, Array], rows: NDArray[np.intp]) -> bool:
+        """Take commands (n, J) at once, and return True, where they all rest or all move on."""
+        rest = self._command
+        if rest is None or not len(position) or self._left is not None:
+            return not len(position)
+        if np.abs(position - rest.position).max() <= STILL:
+            return True
+        published = columns["published"][rows]
+        steps = np.abs(np.diff(position, axis=0, prepend=rest.position[None])).max(axis=1)
+        if (
+            steps.min() <= STILL
+            or published[0] - rest.since >= REST_TIME
+            or np.diff(published).max(initial=0.0) >= REST_TIME
+        ):
+            return False
+        self._command = _Rest(position[-1], float(published[-1]))
+        return True
 
     def _on_command(self, position: Array, published: float) -> None:
         if not np.isfinite(published):  # nothing was sent

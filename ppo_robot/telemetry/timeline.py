@@ -87,7 +87,7 @@ class Timeline:
         Args:
             control_period: of the policy.
             window: of what counts as recent.
-            bounds: for the buckets of each distribution in `buckets`.
+            bounds: for the buckets of each distribution in `buckets`; without any there are none.
             simulated: whether the nodes are on /clock. Then only `WITHOUT_A_CLOCK` is recorded.
 
         Attributes that count: `ticks` that acted, those whose row was lost included (`lost_rows`); `sessions`, which
@@ -96,7 +96,7 @@ class Timeline:
         """
         names = [name for name in (*STAGES, *WHOLES) if not simulated or name in WITHOUT_A_CLOCK]
         self.stages = {name: Recent(window) for name in names}
-        self.buckets = {name: BoundedCounts(bounds) for name in names}
+        self.buckets = {name: BoundedCounts(bounds) for name in names} if bounds else {}
         self.schedule = Schedule(control_period)
         self.unpaired: Counter[str] = Counter()
         self.ticks = 0
@@ -136,18 +136,18 @@ class Timeline:
     def safety(self, columns: Columns, now: float) -> None:
         """Take rows of `safety/telemetry`, in their order, at the monotonic time `now`."""
         kind, sequence = columns["kind"], columns["sequence"]
-        stamp = columns["stamp"]
-        taken = np.flatnonzero((kind == Kind.ACTION) & (sequence > 0))
         if not self._simulated:
-            for row in taken.tolist():
-                self._tick((int(sequence[row]), float(stamp[row])), now).received = float(columns["now"][row])
+            rows = np.flatnonzero((kind == Kind.ACTION) & (sequence > 0))
+            for number, stamp, received in zip(*_lists(columns, rows, "sequence", "stamp", "now"), strict=True):
+                self._tick((int(number), stamp), now).received = received
         took = []
-        for row in np.flatnonzero((kind == Kind.CYCLE) & (sequence > 0)).tolist():
-            key = (int(sequence[row]), float(stamp[row]))
+        rows = np.flatnonzero((kind == Kind.CYCLE) & (sequence > 0))
+        names = ("sequence", "stamp", "checked", "published")
+        for number, stamp, checked, commanded in zip(*_lists(columns, rows, *names), strict=True):
+            key = (int(number), stamp)
             if key == self._cycled:
                 continue
             self._cycled = key
-            checked, commanded = float(columns["checked"][row]), float(columns["published"][row])
             if not math.isnan(commanded):
                 took.append(commanded - checked)
             if not self._simulated:
@@ -225,7 +225,12 @@ class Timeline:
         recent = self.stages.get(name)
         if recent is not None and len(values):
             recent.record(values, now)
-            self.buckets[name].record(values)
+            if self.buckets:
+                self.buckets[name].record(values)
+
+
+def _lists(columns: Columns, rows: NDArray[np.intp], *names: str) -> list[list[float]]:
+    return [columns[name][rows].tolist() for name in names]
 
 
 def _between(ticks: list[_Tick], begin: str, end: str) -> Array:

@@ -26,7 +26,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 @pytest.fixture
 def monitor() -> Monitor:
-    made = Monitor(TelemetrySpec(), PERIOD, 0.1, (2,), REFERENCE)
+    made = Monitor(TelemetrySpec(prometheus_port=9464), PERIOD, 0.1, (2,), REFERENCE)
     made.policy_info = {"bundle_id": "abc", "action": "deterministic"}
     return made
 
