@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         choices=["rollout", "node", "envelope", "telemetry"],
         help="rollout: bare physics, rollouts and training, in turn; node: the policy node beside a bare rclpy process;"
-        " envelope: adversarial cycles of the safety envelope, judged by a witness; telemetry: what it costs a policy",
+        " envelope: adversarial cycles of the safety envelope, judged by a witness; telemetry: what it costs a policy,"
+        " and what the recorder keeps",
     )
     parser.add_argument("--task", default="reach", help="rollout: a task of config/tasks, or a path (default: reach)")
     parser.add_argument("--robot", default="arm6", help="rollout, envelope: a file of config/robots, or a path")
@@ -117,7 +118,8 @@ def _node(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _telemetry(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure what telemetry costs the policy process, at both rates."""
+    """Measure what telemetry costs the policy process, at both rates, and what the recorder keeps."""
+    from ppo_robot.nodes.bench_recorder import bench_recorder
     from ppo_robot.nodes.bench_telemetry import bench_policy
 
     own, fast = _at_both_rates(args, bench_policy)
@@ -125,7 +127,13 @@ def _telemetry(args: argparse.Namespace) -> dict[str, Any]:
     for key in ("telemetry_us_per_tick", "telemetry_wall_us_per_tick", "gathering_us", "publishing_us"):
         shown = [f"{one[key]['p50']:.1f} / {one[key]['p99']:.1f} / {one[key]['mean']:.1f}" for one in (own, fast)]
         print(f"{key:<28} {shown[0]:>28} {shown[1]:>28}")
-    return {**own, "fast": fast}
+    recorder = bench_recorder(args.seconds or 60.0)
+    for key, value in recorder.items():
+        if not isinstance(value, list):
+            print(f"{key:<28} {value:>28,.4g}" if isinstance(value, float) else f"{key:<28} {value!s:>28}")
+    for row in recorder["recorder_search"]:
+        print(f"{row['reached_hz']:>12,.0f} Hz on each topic: {row['dropped']} of {row['sent']} missing")
+    return {**own, "fast": fast, **recorder}
 
 
 def _at_both_rates(
