@@ -31,7 +31,7 @@ class Guard:
         """Guard `body` as `spec` asks."""
         self._body = body
         self._spec = spec
-        self._distances = spec.self_collision and body.pairs > 0
+        self._distances = spec.self_collision
         self._box = bool(spec.tool_lower)
         self.clearance = math.inf
         self._start = math.inf

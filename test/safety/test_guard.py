@@ -130,10 +130,17 @@ def test_the_rest_may_be_at_the_clearance_and_no_nearer(rail_robot: RobotSpec, b
 
 
 def test_without_self_collision_links_may_touch(rail_robot: RobotSpec, body: LinkBody) -> None:
-    guard = guarded(rail_robot, body, dataclasses.replace(SPEC, self_collision=False))
+    guard = guarded(rail_robot, body, dataclasses.replace(SPEC, self_collision=False), clearance=-0.05)
     assert forbidden(guard, at(-0.05), at(0.25)) == Limit(0)
     assert guard.share == 1.0
     assert guard.too_near(at(-0.05)) == ""
+
+
+def test_before_the_robot_is_armed_nothing_is_slowed(rail_robot: RobotSpec, body: LinkBody) -> None:
+    guard = Guard(body, make_limits(rail_robot, SPEC), SPEC)
+    assert guard.share == 1.0
+    assert guard.too_near(at(STOP / 2)) == ""
+    assert guard.too_near(at(STOP / 4)) == "base and carriage are 3.9 mm apart"
 
 
 def test_without_pairs_nothing_is_near(rail_robot: RobotSpec) -> None:
