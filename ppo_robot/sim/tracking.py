@@ -24,6 +24,9 @@ LONGEST_LAG = 0.2
 LEAST_MOTION = 0.02
 """rad that a joint must move for its lag to mean anything."""
 
+LEAST_OVERLAP = 0.5
+"""Share of a motion that must overlap with the shifted other one."""
+
 _ALL = np.arange(1)
 
 
@@ -50,8 +53,8 @@ class JointTracking:
 def track(robot: RobotSpec, task: TaskSpec, motions: Sequence[Motion], plant: PlantName) -> list[JointTracking]:
     """Put a simulated robot where each motion begins, give it the same commands, and compare, joint by joint.
 
-    Physics, servo and their delays are the task's. The lag is where the correlation of both velocities is largest
-    (Knapp and Carter 1976), between samples by a parabola.
+    Physics, servo and their delays are the task's. The lag is where the normalised correlation of both velocities is
+    largest (Knapp and Carter 1976), between samples by a parabola.
 
     Raises:
         BadInputError: if the plant's library is not installed, or it cannot load the URDF.
@@ -105,14 +108,15 @@ def lag_of(pairs: Sequence[tuple[Array, Array]], period: float) -> float | None:
     if max((float(np.ptp(other)) for _, other in pairs), default=0.0) < LEAST_MOTION:
         return None
     most = round(LONGEST_LAG / period)
-    score = np.zeros(2 * most + 1)
+    sums = np.zeros((3, 2 * most + 1))  # of the product and of both squares, where they overlap
     for first, second in pairs:
         one, other = np.diff(first), np.diff(second)
         for place, shift in enumerate(range(-most, most + 1)):
-            early, late = (other, one) if shift >= 0 else (one, other)
             length = len(one) - abs(shift)
-            if length > 1:
-                score[place] += float(early[:length] @ late[abs(shift) :])
+            if length > LEAST_OVERLAP * len(one):
+                late, early = (one[-length:], other[:length]) if shift >= 0 else (one[:length], other[-length:])
+                sums[:, place] += (late @ early, late @ late, early @ early)
+    score = sums[0] / np.sqrt(np.maximum(sums[1] * sums[2], np.finfo(float).tiny))
     best = int(np.argmax(score))
     if best in (0, 2 * most):
         return None
