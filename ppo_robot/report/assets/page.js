@@ -108,17 +108,19 @@ class Waterfall {
 
   draw() {
     const { cursor } = this.view, width = this.data.names.length;
+    const reach = 0.02 * (this.view.to - this.view.from), { time } = this;
+    const pointed = cursor !== null && cursor > time[0] - reach && cursor < time[time.length - 1] + reach;
     let place = this.data.slowest;
-    if (cursor !== null && this.time.length) {
-      const after = lowerBound(this.time, cursor);
-      place = after > 0 && (after === this.time.length || cursor - this.time[after - 1] < this.time[after] - cursor) ? after - 1 : after;
+    if (pointed) {
+      const after = lowerBound(time, cursor);
+      place = after > 0 && (after === time.length || cursor - time[after - 1] < time[after] - cursor) ? after - 1 : after;
     }
-    if (place === this.shown) return;
-    this.shown = place;
+    if (place === this.shown && pointed === this.pointed) return;
+    Object.assign(this, { shown: place, pointed });
     const stages = [...this.stages.subarray(place * width, (place + 1) * width)];
     const known = stages.map((value) => Number.isNaN(value) ? 0 : value), total = known.reduce((sum, value) => sum + value, 0);
     const scale = Math.max(total, this.data.scale, 1e-9);
-    const which = cursor === null ? "The slowest tick" : "The tick under the pointer";
+    const which = pointed ? "The tick under the pointer" : "The slowest tick";
     this.title.textContent = `${which}: number ${this.sequence[place]} at ${clock(this.time[place])}, ${(total * 1e3).toFixed(2)} ms in all`
       + (stages.some(Number.isNaN) ? "; its way could not be followed to the end" : "");
     let begin = 0;

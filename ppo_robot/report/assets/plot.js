@@ -262,7 +262,8 @@ class Plot {
   // The sample that stands for a moment: the last one for a step, else the nearest; -1 where there is none.
   at(series, moment) {
     const { time, value, look } = series, after = lowerBound(time, moment);
-    if (!time.length) return -1;
+    const reach = 0.01 * (this.view.to - this.view.from);
+    if (!time.length || moment < time[0] - reach || moment > time[time.length - 1] + reach) return -1;
     let place = after;
     if (look === "step") place = time[after] === moment ? after : after - 1;
     else if (after === time.length || (after > 0 && moment - time[after - 1] < time[after] - moment)) place = after - 1;
