@@ -25,13 +25,12 @@ from ppo_robot.nodes.action_wait import ActionWait
 from ppo_robot.nodes.commands import CommandAdapter
 from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS, TELEMETRY, run_node, seconds
 from ppo_robot.nodes.safety_log import LoggedEnvelope
-from ppo_robot.nodes.safety_messages import ControllerMessage, level_of, sequence_of, tilt_of
+from ppo_robot.nodes.safety_messages import ControllerMessage, level_of, observed_ticks, sequence_of, tilt_of
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.safety.actions import Action
-from ppo_robot.safety.body import LinkBody
-from ppo_robot.safety.envelope import Envelope, Verdict
-from ppo_robot.safety.limits import make_limits
+from ppo_robot.safety.assembly import assemble_envelope
+from ppo_robot.safety.envelope import Verdict
 from ppo_robot.safety.reasons import ARMED, Cause, Limit, State
 from ppo_robot.spec.deployment import load_deployment
 
@@ -71,8 +70,8 @@ class SafetyNode(Node):
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         spec, controller = deployment.safety, deployment.controller
         self._lock = threading.RLock()
-        body = LinkBody(bundle.robot, spec.self_collision)
-        self.envelope = Envelope(make_limits(bundle.robot, spec), spec, bundle.task.control_period, body)
+        observed = bundle.statistics.observation if bundle.statistics is not None else None
+        self.envelope = assemble_envelope(bundle.robot, spec, bundle.task.control_period, observed)
         self._telemetry = self.create_publisher(Float64MultiArray, "safety/telemetry", TELEMETRY)
         self._logged = LoggedEnvelope(self.envelope, self._now, self._ros_now, self._telemetry.publish)
         self.adapter = CommandAdapter(controller, bundle.robot.joints, 1.0 / spec.rate)
@@ -144,6 +143,7 @@ class SafetyNode(Node):
         if self._simulated:  # before the actions: the one that is due belongs to the time before it
             self.create_subscription(ClockMessage, "/clock", self._on_clock, SENSORS)
         actions = self.create_subscription(JointTrajectory, "policy/action", self._on_action, COMMANDS)
+        self.create_subscription(Float64MultiArray, "policy/telemetry", self._on_telemetry, TELEMETRY)
         if tilts:
             self.create_subscription(Imu, "/imu/data", self._on_imu, SENSORS)
         # As remapped, which count_publishers does not do; each of these has one publisher that is trusted.
@@ -176,6 +176,14 @@ class SafetyNode(Node):
             self._warn(f"policy/action refused: {refusal.value}")
         if self._simulated and self._wait.acted(self._clock_now, action.stamp):
             self._cycle()
+
+    def _on_telemetry(self, message: Float64MultiArray) -> None:
+        observed = observed_ticks(message)
+        if observed is None:
+            self._warn("policy/telemetry: not what a policy node publishes")
+            return
+        with self._lock:
+            self._logged.take_observations(*observed)
 
     def _on_imu(self, message: Imu) -> None:
         with self._lock:

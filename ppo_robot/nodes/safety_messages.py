@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Quaternion
+from numpy.typing import NDArray
 from rclpy.duration import Duration
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -14,6 +16,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from ppo_robot.nodes.commands import Command
 from ppo_robot.safety.reasons import State
 from ppo_robot.spec.deployment import ControllerSpec
+from ppo_robot.telemetry.matrix import decode
 
 LEVELS = {
     State.BLENDING: DiagnosticStatus.OK,
@@ -51,6 +54,19 @@ def tilt_of(orientation: Quaternion) -> float:
 def sequence_of(frame: str) -> int:
     """Return the number of a tick that an action's frame holds; 0 where it holds something else."""
     return int(frame) if len(frame) <= LONGEST_SEQUENCE and frame.isdecimal() else 0
+
+
+def observed_ticks(message: Float64MultiArray) -> tuple[NDArray[np.float64], int] | None:
+    """Return the observations (m, O) of a `policy/telemetry` message and its last tick's number.
+
+    None where there are none, or it is no such message: whoever publishes that must not end the safety node.
+    """
+    layout = message.layout.dim
+    try:
+        ticks = decode([one.label for one in layout], [one.size for one in layout], message.data)
+        return ticks["observation"], int(ticks["sequence"][-1])
+    except (ValueError, KeyError, IndexError, OverflowError):
+        return None
 
 
 class ControllerMessage:
