@@ -77,6 +77,10 @@ class Script:
         self._policy.publish(Float64MultiArray(data=[1.0, 2.0, 3.0]))
         self._safety.publish(Float64MultiArray())
 
+    def message(self, name: str) -> str:
+        """Return what the newest status of this name says; empty before the first."""
+        return str(self.told[name].message) if name in self.told else ""
+
     def play(self, ticks: list[dict[str, float]], period: float, state: int, changed: int = 0) -> None:
         """Play ticks, each with the delay of every stage, that began exactly a period apart; numbers count from 1.
 
