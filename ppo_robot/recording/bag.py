@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -214,6 +215,9 @@ class BagWriter:
         self._channels, self._schema_ids, self._first = {}, {}, 0
         self._files.append(FilePart(name, 0, 0, 0))
         self._write_metadata()
+        if self._sync:  # the names, too
+            for folder in (self.directory, self.directory.parent):
+                _sync_directory(folder)
         return writer
 
     def _split(self) -> McapWriter:
@@ -248,3 +252,12 @@ class BagWriter:
         topics = tuple(replace(topic, count=self._counts[topic.name]) for topic in self._topics.values())
         metadata = BagMetadata(topics, tuple(self._files), self.custom, self._distribution)
         write_metadata(self.directory, metadata, sync and self._sync)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Let the names in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -198,7 +198,10 @@ class Session:
             BadInputError: if there is no room, or it cannot be written.
         """
         directory = self._next_directory()
-        refusal = self._space.refusal(None)
+        try:
+            refusal = self._space.refusal(None)
+        except OSError as error:
+            refusal = f"{directory.parent}: {error.strerror}"
         if refusal is not None:
             raise BadInputError(refusal)
         bag = BagWriter(

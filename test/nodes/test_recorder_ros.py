@@ -153,6 +153,7 @@ def test_killed_at_any_moment_a_recording_opens_and_lacks_a_second_at_most(tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_at_twenty_random_moments(tmp_path: Path) -> None:
     draw = random.Random()  # another moment each time; a failure prints it
     for index in range(20):
