@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ from ppo_robot.policy.bundle import Bundle, load_bundle
 from ppo_robot.policy.manifest import MANIFEST, read_manifest
 from ppo_robot.policy.unchecked import load_unchecked
 from ppo_robot.recording.reader import BagReader
-from ppo_robot.recording.run_data import POLICY, RUN_FILE, SAFETY, Activation, RunData, read_run
+from ppo_robot.recording.run_data import POLICY, RUN_FILE, SAFETY, Activation, RunData, joined, read_run
 from ppo_robot.replay.difference import Findings
 from ppo_robot.replay.policy import PolicyReplay
-from ppo_robot.replay.safety import SafetyReplay
-from ppo_robot.safety.body import LinkBody
+from ppo_robot.replay.safety import Observations, SafetyReplay
+from ppo_robot.safety.assembly import assemble_envelope
 from ppo_robot.safety.envelope import Envelope
-from ppo_robot.safety.limits import make_limits
 from ppo_robot.spec.safety import SafetySpec
 from ppo_robot.spec.strict import build
 
@@ -92,7 +91,8 @@ def replay(path: Path, bundle: Path | None = None) -> Replayed:
     policy = tuple(_replay_policy(used, activation) for activation in chosen)
     safety = None
     if data.safety:
-        safety = SafetyReplay(_envelope_maker(data, used, notes), dict(data.safety)).run()
+        seen = _observations(chosen) if used.statistics is not None else None
+        safety = SafetyReplay(_envelope_maker(data, used, notes), dict(data.safety), seen).run()
     return Replayed(data, used, policy, safety, tuple(notes))
 
 
@@ -146,16 +146,21 @@ def _check_joints(data: RunData, bundle: Bundle) -> None:
         )
 
 
-def _envelope_maker(data: RunData, bundle: Bundle, notes: list[str]) -> Any:
+def _envelope_maker(data: RunData, bundle: Bundle, notes: list[str]) -> Callable[[], Envelope]:
     deployment = data.run.get("deployment")
     recorded = deployment.get("safety") if isinstance(deployment, Mapping) else None
     if not isinstance(recorded, Mapping):
         notes.append("the deployment was not recorded; the envelope's settings are the defaults")
     spec = build(SafetySpec, dict(recorded or {}), RUN_FILE, "deployment.safety")
-    limits = make_limits(bundle.robot, spec)
-    body = LinkBody(bundle.robot, spec.self_collision)
+    observed = bundle.statistics.observation if bundle.statistics is not None else None
 
     def make() -> Envelope:
-        return Envelope(limits, spec, bundle.task.control_period, body)
+        return assemble_envelope(bundle.robot, spec, bundle.task.control_period, observed)
 
     return make
+
+
+def _observations(activations: Sequence[Activation]) -> Observations | None:
+    if not activations:
+        return None
+    return Observations(joined([activation.ticks for activation in activations], POLICY))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,21 +30,48 @@ _PLACES = 100
 _NOVEL = 1 + _CAUSES.index(Cause.NOT_TRAINED_FOR)
 
 
+class Observations:
+    """What the policy saw in all its activations, to be found by the number of a tick."""
+
+    def __init__(self, ticks: Mapping[str, Array]) -> None:
+        """Take the columns of `policy/telemetry`."""
+        self._sequence, self._time, self._seen = ticks["sequence"], ticks["state_ros"], ticks["observation"]
+
+    def find(self, sequence: int, count: int, ros_now: float) -> Array | None:
+        """Return the observations (count, O) up to a tick that was told at `ros_now`, or None where one is missing.
+
+        Every activation counts its ticks anew: the tick meant is the newest one of that number.
+        """
+        places = np.flatnonzero((self._sequence == sequence) & (self._time <= ros_now))
+        if not len(places) or count < 1 or places[-1] + 1 < count:
+            return None
+        rows = slice(places[-1] + 1 - count, places[-1] + 1)
+        whole = np.array_equal(self._sequence[rows], np.arange(sequence + 1 - count, sequence + 1))
+        return self._seen[rows] if whole else None
+
+
 class SafetyReplay:
     """Feeds the rows of `safety/telemetry` to an envelope.
 
     An envelope is known from where it is disarmed: what came before leaves no trace then but the newest state. So the
-    comparison begins with the first disarmed cycle, and behind a gap in the recording with the next one. A stop because
-    of what the policy saw is taken as recorded, for the rows do not hold the observations.
+    comparison begins with the first disarmed cycle, and behind a gap in the recording with the next one. Where what the
+    policy saw was not recorded, a stop because of it is taken as recorded, for the rows do not hold the observations.
     """
 
-    def __init__(self, make: Callable[[], Envelope], rows: dict[str, Array]) -> None:
-        """Prepare; `make` builds the envelope as the deployment had it.
+    def __init__(
+        self, make: Callable[[], Envelope], rows: dict[str, Array], observations: Observations | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            make: builds the envelope as the deployment had it.
+            rows: columns of `safety/telemetry`.
+            observations: what the policy saw, for an envelope that judges it.
 
         Raises:
             BadInputError: if the rows are not those of this robot.
         """
-        self._make, self._rows = make, rows
+        self._make, self._rows, self._observations = make, rows, observations
         self._envelope = make()
         self._names = self._envelope.limits.joint_names
         missing = [name for name in (*SAFETY_SCALARS, *SAFETY_ARRAYS) if name not in rows]
@@ -147,8 +174,17 @@ class SafetyReplay:
             place = int(rows["sequence"][row])
             self._lasting[_PLACES + place] = row  # each of the topics has its own count
             envelope.take_publishers(str(place), int(rows["value"][row]), now)
-        elif kind == Kind.OBSERVATION and rows["cause"][row] == _NOVEL and envelope.state in ARMED:
-            envelope.stop(Cause.NOT_TRAINED_FOR, "as recorded", now)
+        elif kind == Kind.OBSERVATION:
+            self._see(row, ros_now, now)
+
+    def _see(self, row: int, ros_now: float, now: float) -> None:
+        """Give the envelope what the policy saw, or else what the envelope made of it."""
+        sequence, count = (int(self._rows[name][row]) for name in ("sequence", "value"))
+        seen = None if self._observations is None else self._observations.find(sequence, count, ros_now)
+        if seen is not None:
+            self._envelope.take_observations(seen, now)
+        elif self._rows["cause"][row] == _NOVEL and self._envelope.state in ARMED:
+            self._envelope.stop(Cause.NOT_TRAINED_FOR, "as recorded", now)
 
     def _compare(self, row: int, number: int, verdict: Verdict) -> list[Difference]:
         rows, time = self._rows, float(self._rows["ros_now"][row])

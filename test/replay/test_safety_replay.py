@@ -18,7 +18,7 @@ from ppo_robot.nodes.safety_log import LoggedEnvelope  # noqa: E402
 from ppo_robot.nodes.telemetry_rows import read_rows  # noqa: E402
 from ppo_robot.recording.run_data import joined  # noqa: E402
 from ppo_robot.replay.difference import Findings  # noqa: E402
-from ppo_robot.replay.safety import SafetyReplay  # noqa: E402
+from ppo_robot.replay.safety import Observations, SafetyReplay  # noqa: E402
 from ppo_robot.safety.actions import Action  # noqa: E402
 from ppo_robot.safety.body import LinkBody  # noqa: E402
 from ppo_robot.safety.envelope import Envelope  # noqa: E402
@@ -38,8 +38,13 @@ EPOCH = 1.7e9
 Rows = dict[str, np.ndarray]
 
 
-def make(spec: SafetySpec = SPEC) -> Envelope:
-    return Envelope(make_limits(ROBOT, spec), spec, CONTROL, LinkBody(ROBOT, True))
+def make(spec: SafetySpec = SPEC, novelty: Novelty | None = None) -> Envelope:
+    return Envelope(make_limits(ROBOT, spec), spec, CONTROL, LinkBody(ROBOT, True), novelty)
+
+
+def novel_envelope() -> Envelope:
+    """An envelope that judges one component of what the policy sees."""
+    return make(novelty=Novelty(["a"], [-1.0], [1.0], 0.0))
 
 
 class Rig:
@@ -48,9 +53,7 @@ class Rig:
     def __init__(self) -> None:
         self.now, self.cycles, self.sequence = 100.0, 0, 0
         self.messages: list[bytes] = []
-        envelope = make()
-        envelope._novelty = Novelty(["a"], [-1.0], [1.0], 0.0)
-        self.envelope = envelope
+        self.envelope = envelope = novel_envelope()
         self.logged = LoggedEnvelope(envelope, lambda: self.now, lambda: EPOCH + self.now, self.messages.append)
         self.random = np.random.default_rng(3)
         self.target, self.position = HOME.copy(), HOME.copy()
@@ -215,3 +218,37 @@ def test_rows_of_another_robot_are_refused(rows: Rows) -> None:
         replayed({name: column[:, :5] if column.ndim == 2 else column for name, column in rows.items()})
     with pytest.raises(BadInputError, match="no limits; expected the columns of this version"):
         replayed({name: column for name, column in rows.items() if name != "limits"})
+
+
+@pytest.mark.parametrize(("seen", "differs"), [(9.0, False), (0.5, True)])
+def test_a_stop_because_of_what_the_policy_saw_is_judged_again(seen: float, differs: bool, rows: Rows) -> None:
+    told = int(np.flatnonzero(rows["kind"] == Kind.OBSERVATION)[0])
+    sequence, time = rows["sequence"][told], rows["ros_now"][told]
+    ticks = {
+        # An older activation and a later one count the same numbers; the newest until then is meant.
+        "sequence": np.array([sequence, 1.0, sequence, 1.0, sequence]),
+        "state_ros": np.array([time - 9.0, time - 5.0, time - 0.01, time + 1.0, time + 2.0]),
+        "observation": np.array([[0.0], [0.0], [seen], [0.0], [0.0]]),
+    }
+    findings = SafetyReplay(novel_envelope, rows, Observations(ticks)).run()
+    assert bool(findings.differing) == differs
+    if differs:
+        assert findings.first is not None and findings.first.stage == "state"
+        assert findings.first.number == number_of(rows, told) + 1
+
+
+def test_observations_are_found_only_where_all_of_them_are() -> None:
+    ticks = {
+        "sequence": np.array([1.0, 2.0, 3.0, 5.0, 6.0, 1.0, 2.0]),
+        "state_ros": np.arange(7.0),
+        "observation": np.arange(7.0)[:, None],
+    }
+    observations = Observations(ticks)
+    found = observations.find(3, 2, 10.0)
+    assert found is not None and found[:, 0].tolist() == [1.0, 2.0]
+    newest = observations.find(2, 2, 10.0)
+    assert newest is not None and newest[:, 0].tolist() == [5.0, 6.0]
+    older = observations.find(2, 2, 3.0)
+    assert older is not None and older[:, 0].tolist() == [0.0, 1.0]
+    for sequence, count in ((5, 2), (4, 1), (9, 1), (2, 3), (3, 0)):
+        assert observations.find(sequence, count, 10.0) is None
