@@ -232,6 +232,14 @@ def test_an_action_may_be_as_old_as_its_timeout_and_then_it_holds() -> None:
     assert verdict.changed
 
 
+def test_each_hold_is_counted_once() -> None:
+    bench = Bench().active()
+    for held in (1, 2):
+        bench.run(0.25, policy=False)
+        assert bench.envelope.counters["held"] == held
+        bench.run(0.25)
+
+
 def test_a_policy_that_never_came_is_waited_for() -> None:
     bench = Bench().armed()
     verdict = bench.run(2.0, policy=False)
