@@ -1,0 +1,470 @@
+"""A whole deployment in real time, with relays for states and actions, that is given one fault after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+import yaml
+from diagnostic_msgs.msg import DiagnosticStatus
+from fault_cases import ELSE, HOLD_TIMEOUT, TRAJECTORY, Case
+from fault_record import Record, bounds_of, judge
+from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.client import Client
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from ros_harness import DEADLINE, domain, until
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from ppo_robot.mdp.goals import GOALS
+from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, seconds
+from ppo_robot.nodes.system import ProcessSpec, system
+from ppo_robot.paths import share_directory
+from ppo_robot.policy.bundle import load_bundle
+from ppo_robot.spec.deployment import SimRobotSpec
+
+BUNDLE = share_directory() / "config" / "policies" / "reach"
+SOURCE = Path(__file__).with_name("fault_source.py")
+RATE = 200.0
+STATE_PERIOD = 1.0 / SimRobotSpec().state_rate
+DEEP = QoSProfile(depth=2000)
+GOAL_PERIOD = 0.5
+"""s between two far goals in turn: the policy wants to move all the time, whatever the robot does."""
+FAR = 0.5
+"""m between the two."""
+SLOW, FAST = 0.2, (0.8, 1.5)
+"""rad/s of the fastest joint: below the first it has arrived, somewhere in the range the fault begins."""
+POLL = 0.002
+"""s between two looks at what has come."""
+CALM = 0.3
+"""s of standing that count as a stand."""
+PAUSE = 0.5
+"""s for which a process is stopped at least."""
+PATIENCE = 4.0
+"""s after which an answer counts as lost; an activation waits for the robot's state before it answers."""
+ATTEMPTS = 10
+PRIORITY = -10
+"""Of the rig's processes, where this may be asked for: a robot's computer does nothing else, a test machine does."""
+LATCHED_FOR = 0.4
+"""s that it is watched after the fault has gone: a stop is latched."""
+
+_rigs = itertools.count()
+
+
+@dataclass
+class Outcome:
+    """What became of one fault.
+
+    Attributes:
+        failures: what is not as it must be, for a person; empty where all is well.
+        standstill: s from the fault (or from the person's stop) until the robot stood.
+        cause: of the latched stop.
+        speed: rad/s of the fastest joint when the fault began.
+        used: largest share of the velocity, acceleration and jerk limit that any setpoint used.
+        sent: setpoints that were judged.
+        holes: those that the judge did not hear.
+        untaken: those that the robot did not take, because a newer one was there already.
+        braking: rad/s^2, the largest that the joints really had from the fault to the stand.
+        after: rad that the robot moved after the fault had gone.
+        after_speed: rad/s that it reached then.
+        disturbed: causes of stops that the fault had no part in: a machine that is too busy for a cycle in time.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    standstill: float = float("inf")
+    cause: str = ""
+    speed: float = 0.0
+    used: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    sent: int = 0
+    holes: int = 0
+    untaken: int = 0
+    braking: float = 0.0
+    after: float = 0.0
+    after_speed: float = 0.0
+    disturbed: list[str] = field(default_factory=list)
+
+
+class Member:
+    """One process of the rig."""
+
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
+        self.log = log
+        with log.open("w") as out:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                text=True,
+            )
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, PRIORITY)
+            # Linux weighs sessions first, where it groups by them, and each of these is its own.
+            Path(f"/proc/{self.process.pid}/autogroup").write_text(str(PRIORITY))
+
+    def order(self, line: str) -> None:
+        """Tell it what to do from now on."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def signal(self, number: int) -> None:
+        """Send its group a signal, unless it has ended."""
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def end(self) -> None:
+        """Wait for its end; kill it where it does not come."""
+        try:
+            self.process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self.process.wait(10.0)
+
+    def close(self) -> None:
+        """Tell it nothing more: that ends a source of faults."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+
+class Rig:
+    """Policy, safety node and simulated robot as `system` lists them, in a ROS domain of their own."""
+
+    def __init__(self, folder: Path, controller: str = "forward_command_controller", seed: int = 0) -> None:
+        """Start everything and wait until the safety node is there."""
+        self._number = next(_rigs)
+        self._domain = 1 + (domain() - 1 + self._number) % 100
+        self.controller = controller
+        self.bundle = load_bundle(BUNDLE)
+        self.bounds = bounds_of(self.bundle.robot)
+        self.record = Record()
+        self.state = self.cause = ""
+        self._random = np.random.default_rng(seed)
+        self._joints = len(self.bundle.robot.joints)
+        self.members: dict[str, Member] = {}
+        self._connect()
+        try:
+            self._start(folder)
+            self.until(lambda: self.state == "disarmed", "the safety node")
+        except BaseException:
+            self.close()
+            raise
+
+    # The system.
+
+    def _start(self, folder: Path) -> None:
+        deployment = folder / "deployment.yaml"
+        controller = {"name": "arm", "type": self.controller, "interface": "position"}
+        safety = {"rate": RATE, "hold_timeout": HOLD_TIMEOUT}
+        deployment.write_text(yaml.safe_dump({"hardware": False, "controller": controller, "safety": safety}))
+        environment = dict(os.environ, ROS_DOMAIN_ID=str(self._domain))
+        commands = {spec.name: spec.command() for spec in self._specs(deployment)}
+        for what in ("states", "actions", "intruder"):
+            commands[what] = [sys.executable, str(SOURCE), what]
+        for name, command in commands.items():
+            self.members[name] = Member(command, folder / f"{name}-{self._number}.log", environment)
+
+    def _specs(self, deployment: Path) -> list[ProcessSpec]:
+        """Return the processes of a deployment, with relays, which nobody but the rig activates and arms."""
+        given = {"plant": "sim", "bundle": str(BUNDLE), "config": str(deployment), "telemetry": "false"}
+        changes: dict[str, dict[str, Any]] = {
+            "sim_robot": {"remappings": (("/joint_states", "/robot/joint_states"),)},
+            "policy": {"remappings": (("policy/action", "policy/wanted"),)},
+        }
+        specs = []
+        for spec in system("deploy", given):
+            change = changes.get(spec.name, {"parameters": {**spec.parameters, "arm": False}})
+            specs.append(dataclasses.replace(spec, **change))
+        return specs
+
+    def _connect(self) -> None:
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=self._domain)
+        self._node = Node("fault_rig", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._goal = self._node.create_publisher(PoseStamped, "goal_pose", COMMANDS)
+        listener = self._listener = Node("fault_rig_listener", context=self._context)
+        if self.controller == TRAJECTORY:
+            sent = JointTrajectory, "/arm/joint_trajectory", self._on_trajectory
+        else:
+            sent = Float64MultiArray, "/arm/commands", self._on_forward
+        taken = JointState, "sim_robot/commands", self._on_taken
+        truth = JointState, "sim_robot/truth", self._on_truth
+        self._heard = [listener.create_subscription(*which, DEEP) for which in (sent, taken, truth)]
+        state = DiagnosticStatus, "safety/state", self._on_state, LATCHED
+        self._heard.append(listener.create_subscription(*state))
+        self._clients = {name: self._node.create_client(Trigger, f"safety/{name}") for name in ("arm", "stop", "reset")}
+        self._lifecycle = self._node.create_client(ChangeState, "policy/change_state")
+
+    def close(self) -> None:
+        """End everything."""
+        for member in self.members.values():
+            member.signal(signal.SIGCONT)
+            member.signal(signal.SIGINT)
+            member.close()
+        for member in self.members.values():
+            member.end()
+        self._executor.shutdown()
+        self._listener.destroy_node()
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    # What comes in.
+
+    def _on_forward(self, message: Float64MultiArray, info: dict[str, Any]) -> None:
+        self.record.sent.append((info["publication_sequence_number"], list(message.data)))
+
+    def _on_trajectory(self, message: JointTrajectory, info: dict[str, Any]) -> None:
+        self.record.sent.append((info["publication_sequence_number"], list(message.points[0].positions)))
+
+    def _on_taken(self, message: JointState, info: dict[str, Any]) -> None:
+        self.record.taken.append((seconds(message.header.stamp), list(message.position)))
+
+    def _on_truth(self, message: JointState, info: dict[str, Any]) -> None:
+        self.record.truth.append((seconds(message.header.stamp), list(message.position), list(message.velocity)))
+
+    def _on_state(self, message: DiagnosticStatus, info: dict[str, Any]) -> None:
+        self.state = message.message
+        self.cause = {value.key: value.value for value in message.values}["cause"]
+
+    # What goes out.
+
+    def step(self) -> None:
+        """Take every message that is there, and wait a little.
+
+        Without an executor, which costs more for each than the taking: who listens must not lag behind the robot.
+        """
+        for subscription in self._heard:
+            handle = subscription.handle
+            while (taken := handle.take_message(subscription.msg_type, False)) is not None:
+                subscription.callback(*taken)
+        time.sleep(POLL)
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Take messages until the condition holds."""
+        until(condition, what, self.step)
+
+    def watch(self, duration: float) -> None:
+        """Take messages for a while."""
+        limit = time.monotonic() + duration
+        while time.monotonic() < limit:
+            self.step()
+
+    def ask(self, what: str) -> bool:
+        """Call safety/<what>."""
+        return self._call(self._clients[what], Trigger.Request())
+
+    def lead(self, *transitions: int) -> bool:
+        """Lead the policy through transitions; return whether the last was possible."""
+        requests = [ChangeState.Request(transition=Transition(id=number)) for number in transitions]
+        return [self._call(self._lifecycle, request) for request in requests][-1]
+
+    def _call(self, client: Client, request: Any) -> bool:
+        """Return whether a service says that it did it; asked again where the answer was lost."""
+        self.until(client.service_is_ready, client.srv_name)
+        limit = time.monotonic() + DEADLINE
+        while time.monotonic() < limit:
+            future = client.call_async(request)
+            patience = time.monotonic() + PATIENCE
+            while not future.done() and time.monotonic() < patience:
+                self._executor.spin_once(timeout_sec=POLL)
+                self.step()
+            if future.done():
+                return bool(future.result().success)
+        raise AssertionError(f"{client.srv_name} did not answer")
+
+    def send_goal(self, goal: np.ndarray) -> None:
+        """Send the tool somewhere."""
+        message = PoseStamped()
+        message.pose.position.x, message.pose.position.y, message.pose.position.z = map(float, goal)
+        self._goal.publish(message)
+
+    def _far_goals(self) -> list[np.ndarray]:
+        task, workspace = self.bundle.task, self.bundle.robot.workspace
+        draw = GOALS.bind(task.goal.term, task.goal.params, "goal")
+
+        def uniform(rows: Any, size: int) -> np.ndarray:
+            return self._random.random((len(rows), size))
+
+        while True:
+            goals = [draw(workspace, np.arange(1), uniform)[0] for _ in range(2)]
+            if np.linalg.norm(goals[0] - goals[1]) > FAR:
+                return goals
+
+    # One run.
+
+    def prepare(self) -> None:
+        """Arm the robot, with the policy in charge and the tool near some goal."""
+        for name in ("states", "actions", "intruder"):
+            self.members[name].order("good")
+        if self.state == "stopped":
+            self.until(lambda: self.ask("reset"), "the reset")
+        self.until(lambda: self.state == "disarmed", "disarmed")
+        # As a person would: what a policy that goes on wants by now may be far from where the robot stands.
+        self.lead(Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CONFIGURE)
+        self.until(lambda: self.lead(Transition.TRANSITION_ACTIVATE), "an active policy")
+        self.watch(0.1)  # until the last setpoint before has been taken, too
+        self.record = Record()
+        self.until(lambda: self.ask("arm"), "arming")
+        goal, again = self._far_goals()[0], _Turn(1.0)
+
+        def drive() -> None:
+            if again.due():
+                self.send_goal(goal)
+            self.step()
+
+        until(lambda: (self.state == "active" and self.speed() < SLOW) or self.state == "stopped", "the goal", drive)
+
+    def speed(self) -> float:
+        """Return the true speed of the fastest joint, rad/s."""
+        return max(map(abs, self.record.truth[-1][2])) if self.record.truth else 0.0
+
+    def run(self, case: Case, repetition: int) -> Outcome:
+        """Put the fault into a robot in full motion; return what became of it.
+
+        A machine that is too busy stops the robot by itself now and then; what broke no limit is then done again.
+        """
+        disturbed: list[str] = []
+        while len(disturbed) < ATTEMPTS:
+            outcome = self._attempt(case, repetition)
+            if not outcome.disturbed:
+                return dataclasses.replace(outcome, disturbed=disturbed)
+            disturbed += outcome.disturbed
+        raise AssertionError(f"{case.name}: stopped by {', '.join(disturbed)}; the machine is too busy")
+
+    def _attempt(self, case: Case, repetition: int) -> Outcome:
+        outcome, member = Outcome(), self.members[case.member]
+        goals, turn = itertools.cycle(self._far_goals()), _Turn(GOAL_PERIOD)
+        fast = self._random.uniform(*FAST)
+
+        def drive() -> None:
+            if turn.due():
+                self.send_goal(next(goals))
+            self.step()
+
+        self.prepare()
+        until(lambda: self.speed() > fast or self.state == "stopped", f"{fast:.2f} rad/s", drive)
+        if self.state == "stopped":
+            outcome.disturbed.append(self.cause)
+            return outcome
+        outcome.speed = self.speed()
+        began = time.time()
+        if case.signal is not None:
+            member.signal(case.signal)
+        else:
+            member.order(case.order.format(joint=repetition % self._joints))
+        if case.goes_on:
+            pause = time.monotonic() + PAUSE
+            until(lambda: time.monotonic() > pause, "the fault to be there", drive)
+            began = time.time()
+            self.ask("stop")
+        dead = case.member == "safety"
+        until(
+            lambda: (dead or self.state == "stopped") and self.record.stands(CALM, began),
+            "a stand",
+            drive,
+        )
+        self._lift(case, outcome, began, drive)
+        self._judge(case, outcome)
+        return outcome
+
+    def _lift(self, case: Case, outcome: Outcome, began: float, drive: Callable[[], None]) -> None:
+        """Take the fault away, and watch what the robot does then."""
+        until(lambda: time.time() > began + PAUSE, "the pause", drive)
+        lifted = time.time()
+        outcome.standstill = self.record.standstill(began, lifted)
+        outcome.braking = self.record.braking(began, lifted, STATE_PERIOD)
+        if not case.ends_a_process:
+            self.members[case.member].signal(signal.SIGCONT)
+            for name in ("states", "actions", "intruder"):
+                self.members[name].order("good")
+            until(
+                lambda: self.state == "stopped" and self.record.stands(LATCHED_FOR, lifted),
+                "a latched stop",
+                drive,
+            )
+        outcome.after, outcome.after_speed = self.record.travel(lifted), self.record.fastest(lifted)
+        self.watch(0.05)
+        outcome.cause = self.cause
+
+    def _judge(self, case: Case, outcome: Outcome) -> None:
+        record, bounds, failures = self.record, self.bounds, outcome.failures
+        judged = judge(record, bounds, 1.0 / RATE)
+        outcome.used, outcome.sent = judged.used, len(record.sent)
+        outcome.holes, outcome.untaken = judged.holes, judged.untaken
+        failures += [f"{count} setpoints beyond the {name} limit" for name, count in judged.violations.items() if count]
+        if judged.foreign:
+            failures.append(f"the robot took {judged.foreign} commands that nobody sent")
+        positions = np.array([position for _, position, _ in record.truth])
+        if not ((positions >= bounds.lower) & (positions <= bounds.upper)).all():
+            failures.append("the robot left its position limits")
+        if not np.isfinite(outcome.standstill):
+            failures.append("the robot did not stand")
+        if case.member != "safety" and outcome.after > 0.01:
+            failures.append(f"it moved by {outcome.after:.3f} rad out of a latched stop")
+        for name, member in self.members.items():
+            gone = member.process.poll() is not None
+            if gone and not (case.ends_a_process and name == case.member):
+                failures.append(f"{name} ended: {member.log.read_text()[-300:]}")
+        expected = case.causes or (("requested",) if case.goes_on else ("",))
+        if outcome.cause not in expected:
+            if outcome.cause in ELSE and not failures and not case.ends_a_process:
+                outcome.disturbed.append(outcome.cause)
+            else:
+                failures.append(f"stopped by {outcome.cause}; expected {' or '.join(expected)}")
+
+
+class _Turn:
+    """Says when something is due again."""
+
+    def __init__(self, period: float) -> None:
+        self._period, self._next = period, time.monotonic()
+
+    def due(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self._period
+        return True
+
+
+def run_cases(folder: Path, case: Case, repetitions: int, told: Callable[[int, Outcome], None]) -> list[Outcome]:
+    """Give a deployment the same fault again and again; one that loses a process to it is started anew."""
+    outcomes: list[Outcome] = []
+    rig: Rig | None = None
+    try:
+        for repetition in range(repetitions):
+            rig = rig or Rig(folder, case.controller, seed=repetition)
+            outcomes.append(rig.run(case, repetition))
+            told(repetition, outcomes[-1])
+            if case.ends_a_process:
+                rig.close()
+                rig = None
+    finally:
+        if rig is not None:
+            rig.close()
+    return outcomes
