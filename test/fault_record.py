@@ -74,6 +74,39 @@ class Record:
         return float(np.abs(positions - positions[0]).max()) if len(positions) else 0.0
 
 
+@dataclass
+class Outcome:
+    """What became of one fault.
+
+    Attributes:
+        failures: what is not as it must be, for a person; empty where all is well.
+        standstill: s from the fault (or from the person's stop) until the robot stood.
+        cause: of the latched stop.
+        speed: rad/s of the fastest joint when the fault began.
+        used: largest share of the velocity, acceleration and jerk limit that any setpoint used.
+        sent: setpoints that were judged.
+        holes: those that the judge did not hear.
+        untaken: those that the robot did not take, because a newer one was there already.
+        braking: rad/s^2, the largest that the joints really had from the fault to the stand.
+        after: rad that the robot moved after the fault had gone.
+        after_speed: rad/s that it reached then.
+        disturbed: causes of stops that the fault had no part in: a machine that is too busy for a cycle in time.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    standstill: float = float("inf")
+    cause: str = ""
+    speed: float = 0.0
+    used: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    sent: int = 0
+    holes: int = 0
+    untaken: int = 0
+    braking: float = 0.0
+    after: float = 0.0
+    after_speed: float = 0.0
+    disturbed: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What the setpoints amount to: violations by limit, the largest share of each limit, and what is not known.

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rclpy
-import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
-from fault_cases import ELSE, HOLD_TIMEOUT, TRAJECTORY, Case
-from fault_record import Record, bounds_of, judge
+from fault_cases import ELSE, TRAJECTORY, Case
+from fault_record import Outcome, Record, bounds_of, judge
+from fault_system import BUNDLE, RATE, STATE_PERIOD, Member, Turn, start
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -37,15 +33,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from ppo_robot.mdp.goals import GOALS
 from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, seconds
-from ppo_robot.nodes.system import ProcessSpec, system
-from ppo_robot.paths import share_directory
 from ppo_robot.policy.bundle import load_bundle
-from ppo_robot.spec.deployment import SimRobotSpec
 
-BUNDLE = share_directory() / "config" / "policies" / "reach"
-SOURCE = Path(__file__).with_name("fault_source.py")
-RATE = 200.0
-STATE_PERIOD = 1.0 / SimRobotSpec().state_rate
 DEEP = QoSProfile(depth=2000)
 GOAL_PERIOD = 0.5
 """s between two far goals in turn: the policy wants to move all the time, whatever the robot does."""
@@ -62,92 +51,10 @@ PAUSE = 0.5
 PATIENCE = 4.0
 """s after which an answer counts as lost; an activation waits for the robot's state before it answers."""
 ATTEMPTS = 10
-PRIORITY = -10
-"""Of the rig's processes, where this may be asked for: a robot's computer does nothing else, a test machine does."""
 LATCHED_FOR = 0.4
 """s that it is watched after the fault has gone: a stop is latched."""
 
 _rigs = itertools.count()
-
-
-@dataclass
-class Outcome:
-    """What became of one fault.
-
-    Attributes:
-        failures: what is not as it must be, for a person; empty where all is well.
-        standstill: s from the fault (or from the person's stop) until the robot stood.
-        cause: of the latched stop.
-        speed: rad/s of the fastest joint when the fault began.
-        used: largest share of the velocity, acceleration and jerk limit that any setpoint used.
-        sent: setpoints that were judged.
-        holes: those that the judge did not hear.
-        untaken: those that the robot did not take, because a newer one was there already.
-        braking: rad/s^2, the largest that the joints really had from the fault to the stand.
-        after: rad that the robot moved after the fault had gone.
-        after_speed: rad/s that it reached then.
-        disturbed: causes of stops that the fault had no part in: a machine that is too busy for a cycle in time.
-    """
-
-    failures: list[str] = field(default_factory=list)
-    standstill: float = float("inf")
-    cause: str = ""
-    speed: float = 0.0
-    used: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    sent: int = 0
-    holes: int = 0
-    untaken: int = 0
-    braking: float = 0.0
-    after: float = 0.0
-    after_speed: float = 0.0
-    disturbed: list[str] = field(default_factory=list)
-
-
-class Member:
-    """One process of the rig."""
-
-    def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
-        self.log = log
-        with log.open("w") as out:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-                text=True,
-            )
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self.process.pid, PRIORITY)
-            # Linux weighs sessions first, where it groups by them, and each of these is its own.
-            Path(f"/proc/{self.process.pid}/autogroup").write_text(str(PRIORITY))
-
-    def order(self, line: str) -> None:
-        """Tell it what to do from now on."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def signal(self, number: int) -> None:
-        """Send its group a signal, unless it has ended."""
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-
-    def end(self) -> None:
-        """Wait for its end; kill it where it does not come."""
-        try:
-            self.process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            self.signal(signal.SIGKILL)
-            self.process.wait(10.0)
-
-    def close(self) -> None:
-        """Tell it nothing more: that ends a source of faults."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
 
 
 class Rig:
@@ -155,50 +62,29 @@ class Rig:
 
     def __init__(self, folder: Path, controller: str = "forward_command_controller", seed: int = 0) -> None:
         """Start everything and wait until the safety node is there."""
-        self._number = next(_rigs)
-        self._domain = 1 + (domain() - 1 + self._number) % 100
         self.controller = controller
         self.bundle = load_bundle(BUNDLE)
         self.bounds = bounds_of(self.bundle.robot)
-        self.record = Record()
-        self.state = self.cause = ""
+        self._folder = folder
         self._random = np.random.default_rng(seed)
         self._joints = len(self.bundle.robot.joints)
+        self._open()
+
+    def _open(self) -> None:
+        self._number = next(_rigs)
+        self._domain = 1 + (domain() - 1 + self._number) % 100
+        self.record = Record()
+        self.state = self.cause = ""
         self.members: dict[str, Member] = {}
         self._connect()
         try:
-            self._start(folder)
+            self.members |= start(self._folder, self._domain, self.controller)
             self.until(lambda: self.state == "disarmed", "the safety node")
         except BaseException:
             self.close()
             raise
 
     # The system.
-
-    def _start(self, folder: Path) -> None:
-        deployment = folder / "deployment.yaml"
-        controller = {"name": "arm", "type": self.controller, "interface": "position"}
-        safety = {"rate": RATE, "hold_timeout": HOLD_TIMEOUT}
-        deployment.write_text(yaml.safe_dump({"hardware": False, "controller": controller, "safety": safety}))
-        environment = dict(os.environ, ROS_DOMAIN_ID=str(self._domain))
-        commands = {spec.name: spec.command() for spec in self._specs(deployment)}
-        for what in ("states", "actions", "intruder"):
-            commands[what] = [sys.executable, str(SOURCE), what]
-        for name, command in commands.items():
-            self.members[name] = Member(command, folder / f"{name}-{self._number}.log", environment)
-
-    def _specs(self, deployment: Path) -> list[ProcessSpec]:
-        """Return the processes of a deployment, with relays, which nobody but the rig activates and arms."""
-        given = {"plant": "sim", "bundle": str(BUNDLE), "config": str(deployment), "telemetry": "false"}
-        changes: dict[str, dict[str, Any]] = {
-            "sim_robot": {"remappings": (("/joint_states", "/robot/joint_states"),)},
-            "policy": {"remappings": (("policy/action", "policy/wanted"),)},
-        }
-        specs = []
-        for spec in system("deploy", given):
-            change = changes.get(spec.name, {"parameters": {**spec.parameters, "arm": False}})
-            specs.append(dataclasses.replace(spec, **change))
-        return specs
 
     def _connect(self) -> None:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -319,7 +205,10 @@ class Rig:
     # One run.
 
     def prepare(self) -> None:
-        """Arm the robot, with the policy in charge and the tool near some goal."""
+        """Arm the robot, with the policy in charge and the tool near some goal; anew, where a process has gone."""
+        if any(member.process.poll() is not None for member in self.members.values()):
+            self.close()
+            self._open()
         for name in ("states", "actions", "intruder"):
             self.members[name].order("good")
         if self.state == "stopped":
@@ -331,7 +220,7 @@ class Rig:
         self.watch(0.1)  # until the last setpoint before has been taken, too
         self.record = Record()
         self.until(lambda: self.ask("arm"), "arming")
-        goal, again = self._far_goals()[0], _Turn(1.0)
+        goal, again = self._far_goals()[0], Turn(1.0)
 
         def drive() -> None:
             if again.due():
@@ -358,8 +247,8 @@ class Rig:
         raise AssertionError(f"{case.name}: stopped by {', '.join(disturbed)}; the machine is too busy")
 
     def _attempt(self, case: Case, repetition: int) -> Outcome:
-        outcome, member = Outcome(), self.members[case.member]
-        goals, turn = itertools.cycle(self._far_goals()), _Turn(GOAL_PERIOD)
+        outcome = Outcome()
+        goals, turn = itertools.cycle(self._far_goals()), Turn(GOAL_PERIOD)
         fast = self._random.uniform(*FAST)
 
         def drive() -> None:
@@ -370,9 +259,11 @@ class Rig:
         self.prepare()
         until(lambda: self.speed() > fast or self.state == "stopped", f"{fast:.2f} rad/s", drive)
         if self.state == "stopped":
-            outcome.disturbed.append(self.cause)
+            self._judge_setpoints(outcome)
+            outcome.disturbed += [] if outcome.failures else [self.cause]
             return outcome
         outcome.speed = self.speed()
+        member = self.members[case.member]
         began = time.time()
         if case.signal is not None:
             member.signal(case.signal)
@@ -412,7 +303,7 @@ class Rig:
         self.watch(0.05)
         outcome.cause = self.cause
 
-    def _judge(self, case: Case, outcome: Outcome) -> None:
+    def _judge_setpoints(self, outcome: Outcome) -> None:
         record, bounds, failures = self.record, self.bounds, outcome.failures
         judged = judge(record, bounds, 1.0 / RATE)
         outcome.used, outcome.sent = judged.used, len(record.sent)
@@ -423,6 +314,10 @@ class Rig:
         positions = np.array([position for _, position, _ in record.truth])
         if not ((positions >= bounds.lower) & (positions <= bounds.upper)).all():
             failures.append("the robot left its position limits")
+
+    def _judge(self, case: Case, outcome: Outcome) -> None:
+        self._judge_setpoints(outcome)
+        failures = outcome.failures
         if not np.isfinite(outcome.standstill):
             failures.append("the robot did not stand")
         if case.member != "safety" and outcome.after > 0.01:
@@ -433,38 +328,20 @@ class Rig:
                 failures.append(f"{name} ended: {member.log.read_text()[-300:]}")
         expected = case.causes or (("requested",) if case.goes_on else ("",))
         if outcome.cause not in expected:
-            if outcome.cause in ELSE and not failures and not case.ends_a_process:
+            if outcome.cause in ELSE and not failures:
                 outcome.disturbed.append(outcome.cause)
             else:
                 failures.append(f"stopped by {outcome.cause}; expected {' or '.join(expected)}")
 
 
-class _Turn:
-    """Says when something is due again."""
-
-    def __init__(self, period: float) -> None:
-        self._period, self._next = period, time.monotonic()
-
-    def due(self) -> bool:
-        if time.monotonic() < self._next:
-            return False
-        self._next = time.monotonic() + self._period
-        return True
-
-
 def run_cases(folder: Path, case: Case, repetitions: int, told: Callable[[int, Outcome], None]) -> list[Outcome]:
-    """Give a deployment the same fault again and again; one that loses a process to it is started anew."""
+    """Give a deployment the same fault again and again."""
     outcomes: list[Outcome] = []
-    rig: Rig | None = None
+    rig = Rig(folder, case.controller)
     try:
         for repetition in range(repetitions):
-            rig = rig or Rig(folder, case.controller, seed=repetition)
             outcomes.append(rig.run(case, repetition))
             told(repetition, outcomes[-1])
-            if case.ends_a_process:
-                rig.close()
-                rig = None
     finally:
-        if rig is not None:
-            rig.close()
+        rig.close()
     return outcomes
