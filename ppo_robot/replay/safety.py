@@ -22,6 +22,9 @@ SETPOINT, LIMITS, STATE, CAUSE = "setpoint", "limits", "state", "cause"
 STAGES = (STATE, CAUSE, SETPOINT, LIMITS)
 """Of a cycle, in the order in which they are told."""
 
+CLOCKS_APART = 0.5
+"""s that the policy's clock may be ahead of the envelope's: in simulated time each has its own."""
+
 _STATES, _CAUSES = list(State), list(Cause)
 _ARMED = frozenset(_STATES.index(state) for state in ARMED)
 _DISARMED = _STATES.index(State.DISARMED)
@@ -42,7 +45,7 @@ class Observations:
 
         Every activation counts its ticks anew: the tick meant is the newest one of that number.
         """
-        places = np.flatnonzero((self._sequence == sequence) & (self._time <= ros_now))
+        places = np.flatnonzero((self._sequence == sequence) & (self._time <= ros_now + CLOCKS_APART))
         if not len(places) or count < 1 or places[-1] + 1 < count:
             return None
         rows = slice(places[-1] + 1 - count, places[-1] + 1)
@@ -83,6 +86,7 @@ class SafetyReplay:
             )
         self._lasting: dict[int, int] = {}  # the newest row of a kind that outlives a disarming
         self._synchronous = False
+        self._blind = False  # something that the policy saw since the arming is missing
         self._gap: Gap | None = None
 
     def run(self) -> Findings:
@@ -161,6 +165,7 @@ class SafetyReplay:
             envelope.take_action(Action(self._names, rows["position"][row].tolist(), stamp), ros_now, now)
         elif kind == Kind.ARM:
             envelope.arm(now)
+            self._blind = False
         elif kind == Kind.STOP:
             envelope.stop(self._cause(row) or Cause.REQUESTED, "as recorded", now)
         elif kind == Kind.RESET:
@@ -178,9 +183,16 @@ class SafetyReplay:
             self._see(row, ros_now, now)
 
     def _see(self, row: int, ros_now: float, now: float) -> None:
-        """Give the envelope what the policy saw, or else what the envelope made of it."""
+        """Give the envelope what the policy saw, or else what the envelope made of it.
+
+        How long it saw what is new counts; so once something is missing, the rest is taken as recorded, until an arming
+        begins anew.
+        """
         sequence, count = (int(self._rows[name][row]) for name in ("sequence", "value"))
-        seen = None if self._observations is None else self._observations.find(sequence, count, ros_now)
+        seen = None
+        if self._observations is not None and not self._blind:
+            seen = self._observations.find(sequence, count, ros_now)
+            self._blind = seen is None
         if seen is not None:
             self._envelope.take_observations(seen, now)
         elif self._rows["cause"][row] == _NOVEL and self._envelope.state in ARMED:

@@ -227,7 +227,7 @@ def test_a_stop_because_of_what_the_policy_saw_is_judged_again(seen: float, diff
     ticks = {
         # An older activation and a later one count the same numbers; the newest until then is meant.
         "sequence": np.array([sequence, 1.0, sequence, 1.0, sequence]),
-        "state_ros": np.array([time - 9.0, time - 5.0, time - 0.01, time + 1.0, time + 2.0]),
+        "state_ros": np.array([time - 9.0, time - 5.0, time + 0.02, time + 1.0, time + 2.0]),
         "observation": np.array([[0.0], [0.0], [seen], [0.0], [0.0]]),
     }
     findings = SafetyReplay(novel_envelope, rows, Observations(ticks)).run()
@@ -235,6 +235,16 @@ def test_a_stop_because_of_what_the_policy_saw_is_judged_again(seen: float, diff
     if differs:
         assert findings.first is not None and findings.first.stage == "state"
         assert findings.first.number == number_of(rows, told) + 1
+
+
+def test_once_something_that_the_policy_saw_is_missing_a_stop_is_taken_as_recorded(rows: Rows) -> None:
+    told = int(np.flatnonzero(rows["kind"] == Kind.OBSERVATION)[0])
+    before = {name: np.insert(column, told, column[told], axis=0) for name, column in rows.items()}
+    before["sequence"][told], before["cause"][told] = 77777.0, 0.0
+    ticks = {"sequence": rows["sequence"][told : told + 1], "state_ros": rows["ros_now"][told : told + 1]}
+    seen = Observations({**ticks, "observation": np.array([[0.5]])})  # on which nobody would stop
+    assert SafetyReplay(novel_envelope, before, seen).run().differing == 0
+    assert SafetyReplay(novel_envelope, rows, seen).run().differing > 0
 
 
 def test_observations_are_found_only_where_all_of_them_are() -> None:
