@@ -21,6 +21,8 @@ class Case:
         signal: what that process is sent.
         causes: of the latched stop, any of which is right; none: the envelope goes on, and a person stops the robot.
         controller: that the simulated robot has.
+        inside: whether the safety node is started with an error inside, which the signal brings about.
+        ends: whether the process ends of it.
     """
 
     name: str
@@ -30,11 +32,18 @@ class Case:
     signal: int | None = None
     causes: tuple[str, ...] = ()
     controller: str = "forward_command_controller"
+    inside: bool = False
+    ends: bool = False
 
     @property
     def ends_a_process(self) -> bool:
         """Whether the system must be started anew behind it."""
-        return self.signal == signal.SIGKILL
+        return self.ends or self.signal == signal.SIGKILL
+
+    @property
+    def told(self) -> bool:
+        """Whether the safety node lives to tell the state that it is in."""
+        return self.member != "safety" or bool(self.causes)
 
     @property
     def goes_on(self) -> bool:
@@ -63,6 +72,32 @@ CASES = (
         "safety",
         signal=signal.SIGKILL,
         controller=TRAJECTORY,
+    ),
+    Case(
+        "cycle-error",
+        "exception in the safety node's cycle",
+        "safety",
+        signal=signal.SIGUSR1,
+        causes=("error",),
+        inside=True,
+        ends=True,
+    ),
+    Case(
+        "callback-error",
+        "exception in a callback of the safety node",
+        "safety",
+        signal=signal.SIGUSR2,
+        causes=("shutdown",),
+        inside=True,
+        ends=True,
+    ),
+    Case(
+        "executor-silent",
+        "the safety node's executor silent for 1 s",
+        "safety",
+        signal=signal.SIGHUP,
+        causes=("error",),
+        inside=True,
     ),
     Case("flood", "flood of malformed states and actions", "intruder", "malformed", causes=CROWD),
     Case("nan-action", "NaN in an action's positions", "actions", "nan positions {joint}", causes=("policy_lost",)),

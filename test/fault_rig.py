@@ -60,9 +60,9 @@ _rigs = itertools.count()
 class Rig:
     """Policy, safety node and simulated robot as `system` lists them, in a ROS domain of their own."""
 
-    def __init__(self, folder: Path, controller: str = "forward_command_controller", seed: int = 0) -> None:
-        """Start everything and wait until the safety node is there."""
-        self.controller = controller
+    def __init__(self, folder: Path, case: Case, seed: int = 0) -> None:
+        """Start everything as a case needs it and wait until the safety node is there."""
+        self.controller, self._inside = case.controller, case.inside
         self.bundle = load_bundle(BUNDLE)
         self.bounds = bounds_of(self.bundle.robot)
         self._folder = folder
@@ -78,7 +78,7 @@ class Rig:
         self.members: dict[str, Member] = {}
         self._connect()
         try:
-            self.members |= start(self._folder, self._domain, self.controller)
+            self.members |= start(self._folder, self._domain, self.controller, self._inside)
             self.until(lambda: self.state == "disarmed", "the safety node")
         except BaseException:
             self.close()
@@ -274,9 +274,9 @@ class Rig:
             until(lambda: time.monotonic() > pause, "the fault to be there", drive)
             began = time.time()
             self.ask("stop")
-        dead = case.member == "safety"
+        alive = case.told and case.signal != signal.SIGSTOP
         until(
-            lambda: (dead or self.state == "stopped") and self.record.stands(CALM, began),
+            lambda: (not alive or self.state == "stopped") and self.record.stands(CALM, began),
             "a stand",
             drive,
         )
@@ -337,7 +337,7 @@ class Rig:
 def run_cases(folder: Path, case: Case, repetitions: int, told: Callable[[int, Outcome], None]) -> list[Outcome]:
     """Give a deployment the same fault again and again."""
     outcomes: list[Outcome] = []
-    rig = Rig(folder, case.controller)
+    rig = Rig(folder, case)
     try:
         for repetition in range(repetitions):
             outcomes.append(rig.run(case, repetition))

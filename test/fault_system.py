@@ -21,6 +21,7 @@ from ppo_robot.spec.deployment import SimRobotSpec
 
 BUNDLE = share_directory() / "config" / "policies" / "reach"
 SOURCE = Path(__file__).with_name("fault_source.py")
+SAFETY = Path(__file__).with_name("fault_safety.py")
 RATE = 200.0
 STATE_PERIOD = 1.0 / SimRobotSpec().state_rate
 PRIORITY = -10
@@ -74,14 +75,18 @@ class Member:
             self.process.stdin.close()
 
 
-def start(folder: Path, domain: int, controller: str) -> dict[str, Member]:
-    """Start everything in a ROS domain; return the processes by name."""
+def start(folder: Path, domain: int, controller: str, inside: bool) -> dict[str, Member]:
+    """Start everything in a ROS domain, the safety node with an error `inside` or not; return the processes by name."""
     deployment = folder / f"deployment-{domain}.yaml"
     control = {"name": "arm", "type": controller, "interface": "position"}
     safety = {"rate": RATE, "hold_timeout": HOLD_TIMEOUT}
+    if inside:  # so that nothing that a silent executor brings about is noticed before it
+        safety |= {"state_timeout": 2.0, "policy_timeout": 2.0, "tracking_time": 2.0}
     deployment.write_text(yaml.safe_dump({"hardware": False, "controller": control, "safety": safety}))
     environment = dict(os.environ, ROS_DOMAIN_ID=str(domain))
     commands = {spec.name: spec.command() for spec in specs(deployment)}
+    if inside:
+        commands["safety"][1:3] = [str(SAFETY)]
     for what in ("states", "actions", "intruder"):
         commands[what] = [sys.executable, str(SOURCE), what]
     return {name: Member(command, folder / f"{name}-{domain}.log", environment) for name, command in commands.items()}

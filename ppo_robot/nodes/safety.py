@@ -277,6 +277,7 @@ class SafetyNode(Node):
                 stepper.stop()
                 self._command.publish(self._message.fill(self.adapter.command(stepper.setpoint, None)))
                 time.sleep(self.envelope.period)
+            self._tell(Verdict(State.STOPPED, None, (), False, self.envelope.cause, self.envelope.detail))
 
     # What a person asks for.
 

@@ -29,7 +29,7 @@ def named(name: str) -> Case:
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    made = Rig(tmp_path_factory.mktemp("rig"))
+    made = Rig(tmp_path_factory.mktemp("rig"), CASES[0])
     yield made
     made.close()
 
