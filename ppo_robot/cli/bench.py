@@ -18,15 +18,20 @@ EXAMPLE = "ppo-robot bench rollout --json out.json"
 FAST_PERIOD = 0.005
 """s; the second rate at which the policy node is measured."""
 
+MOST_HZ = 200
+LONGEST_DELAY = 0.09
+"""s; the envelope stops a robot whose state is older than 0.1 s."""
+LONGEST_WINDOW = 600.0
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be measured, and how long."""
     parser.add_argument(
         "what",
-        choices=["rollout", "node", "envelope", "telemetry"],
+        choices=["rollout", "node", "envelope", "telemetry", "latency"],
         help="rollout: bare physics, rollouts and training, in turn; node: the policy node beside a bare rclpy process;"
         " envelope: adversarial cycles of the safety envelope, judged by a witness; telemetry: what it costs a policy,"
-        " and what the recorder keeps",
+        " and what the recorder keeps; latency: from sensor stamp to command in a whole deployment, stage by stage",
     )
     parser.add_argument("--task", default="reach", help="rollout: a task of config/tasks, or a path (default: reach)")
     parser.add_argument("--robot", default="arm6", help="rollout, envelope: a file of config/robots, or a path")
@@ -34,12 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="rollout: override a value"
     )
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="node, telemetry: a bundle (default: reach)")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="of node, telemetry, latency (default: reach)")
     parser.add_argument("--rounds", type=int, default=5, help="rollout: measurements of each, interleaved (default: 5)")
     parser.add_argument("--seconds", type=float, help="of one measurement (default: rollout 5, others 60)")
     parser.add_argument("--cycles", type=int, default=1_000_000, help="envelope: how many (default: 1000000)")
     parser.add_argument("--timing", action="store_true", help="envelope: what a cycle costs, instead")
     parser.add_argument("--seed", type=int, default=0, help="envelope: of all that is tried (default: 0)")
+    parser.add_argument(
+        "--rates", type=int, nargs="+", default=[50, 100, 200], metavar="HZ", help="latency: rates of the policy"
+    )
+    parser.add_argument(
+        "--delay", type=float, default=0.0, metavar="S", help="latency: injected between measurement and publication"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
 
 
@@ -52,10 +63,17 @@ def run(args: argparse.Namespace) -> int:
         raise BadInputError(f"--rounds {args.rounds} --seconds {args.seconds}: expected at least 1 and above 0")
     if args.cycles < 1:
         raise BadInputError(f"--cycles: given {args.cycles}; expected at least 1")
+    if not all(0 < rate <= MOST_HZ for rate in args.rates) or not 0.0 <= args.delay <= LONGEST_DELAY:
+        raise BadInputError(
+            f"--rates {' '.join(map(str, args.rates))} --delay {args.delay}: expected 1 to {MOST_HZ} Hz and 0 to"
+            f" {LONGEST_DELAY} s"
+        )
+    if args.what == "latency" and args.seconds is not None and not 1.0 <= args.seconds <= LONGEST_WINDOW:
+        raise BadInputError(f"--seconds {args.seconds}: expected 1 to {LONGEST_WINDOW:g} with latency")
     check_seed(args.seed)
     check_output(args.json)
-    measure = {"rollout": _rollout, "node": _node, "envelope": _envelope, "telemetry": _telemetry}[args.what]
-    figures = measure(args)
+    measures = {"rollout": _rollout, "node": _node, "envelope": _envelope, "telemetry": _telemetry}
+    figures = {**measures, "latency": _latency}[args.what](args)
     write_figures(args.json, figures)
     return EXIT_NOT_GOOD_ENOUGH if figures.get("violations") else EXIT_GOOD
 
@@ -136,6 +154,35 @@ def _telemetry(args: argparse.Namespace) -> dict[str, Any]:
     return {**own, "fast": fast, **recorder}
 
 
+def _latency(args: argparse.Namespace) -> dict[str, Any]:
+    """Run a whole deployment at each rate; at the bundle's own rate it is the bundle, else an untrained one."""
+    from ppo_robot.nodes.bench_latency import QUANTILES, bench_latency
+    from ppo_robot.paths import share_directory
+    from ppo_robot.policy.bundle import load_bundle
+    from ppo_robot.training.progress import counting
+
+    path = args.bundle or share_directory() / "config" / "policies" / "reach"
+    bundle, seconds = load_bundle(path), args.seconds or 60.0
+    found: dict[str, Any] = {}
+    for rate in args.rates:
+        with tempfile.TemporaryDirectory() as folder, counting(f"seconds at {rate} Hz", round(seconds)) as advance:
+            place, chosen = path, bundle
+            if abs(bundle.task.control_period * rate - 1.0) > 1e-9:
+                place = Path(folder) / "bundle"
+                _export_at(bundle, place, 1.0 / rate)
+                chosen = load_bundle(place)
+            one = bench_latency(chosen, place, seconds, args.delay, lambda done: advance(int(done)))  # noqa: B023
+        found[f"{rate}_hz"] = one
+        print(f"{rate} Hz: {one['ticks']} ticks, {one['deadline_misses']} missed deadlines; ms")
+        print(f"  {'':<18}" + "".join(f"{name:>9}" for name in QUANTILES))
+        for name, values in (one["stages_ms"] | {"robot's own clock": one["robot_end_to_end_ms"]}).items():
+            if values["count"]:
+                print(f"  {name:<18}" + "".join(f"{values[key]:>9.2f}" for key in QUANTILES))
+        shares = one["telemetry_over_robot"]
+        print(f"  telemetry over the robot's own clock: p50 {shares['p50']:.3f}, p99 {shares['p99']:.3f}")
+    return found
+
+
 def _at_both_rates(
     args: argparse.Namespace, measure: Callable[[Bundle, Path, float], dict[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -149,21 +196,21 @@ def _at_both_rates(
     own = measure(bundle, path, seconds)
     with tempfile.TemporaryDirectory() as folder:
         fast_path = Path(folder) / "bundle"
-        _export_fast(bundle, fast_path)
+        _export_at(bundle, fast_path, FAST_PERIOD)
         return own, measure(load_bundle(fast_path), fast_path, seconds)
 
 
-def _export_fast(bundle: Any, destination: Path) -> None:
-    """Write a bundle of the same shape, untrained, whose control period is FAST_PERIOD."""
+def _export_at(bundle: Any, destination: Path, period: float) -> None:
+    """Write a bundle of the same shape, untrained, with another control period in s."""
     from ppo_robot.policy.export import export_bundle
     from ppo_robot.ppo.actor_critic import ActorCritic
     from ppo_robot.spec.experiment import Experiment
     from ppo_robot.spec.training import TrainingSpec
 
-    simulation = replace(bundle.task.simulation, physics_period=FAST_PERIOD)
-    task = replace(bundle.task, control_period=FAST_PERIOD, simulation=simulation)
+    simulation = replace(bundle.task.simulation, physics_period=min(FAST_PERIOD, period))
+    task = replace(bundle.task, control_period=period, simulation=simulation)
     training = TrainingSpec()
     size, actions = bundle.runtime.observation_size, bundle.runtime.action_size
     actor_critic = ActorCritic(size, size, actions, training.network)
     experiment = Experiment(bundle.robot, task, training, 0)
-    export_bundle(destination, actor_critic, experiment, {}, None, "ppo-robot bench node")
+    export_bundle(destination, actor_critic, experiment, {}, None, "ppo-robot bench")
