@@ -29,12 +29,12 @@ TOUCHING = [0.0, 0.0, 1.15, 0.8, 0.0, 0.0]
 """On the way there: the payload is inside the base."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def arm() -> RobotSpec:
     return load_robot("arm6")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def body(arm: RobotSpec) -> LinkBody:
     return LinkBody(arm)
 

@@ -24,7 +24,7 @@ AWAY = 0.5
 """The boom that far out keeps hand and base apart; what is nearest is the carriage."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def body(rail_robot: RobotSpec) -> LinkBody:
     return LinkBody(rail_robot)
 

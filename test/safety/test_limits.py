@@ -12,7 +12,7 @@ from ppo_robot.spec.robot import RobotSpec, load_robot
 from ppo_robot.spec.safety import JointTightening, SafetySpec
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def robot() -> RobotSpec:
     return load_robot("arm6")
 
