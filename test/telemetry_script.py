@@ -51,6 +51,7 @@ class Script:
         self._messages = (RowsMessage(POLICY_ROWS, self._policy_rows), RowsMessage(SAFETY_ROWS, self._safety_rows))
         self.latency: dict[str, dict[str, str]] = {}
         self.told: dict[str, DiagnosticStatus] = {}
+        self.heard = 0
         self.node.create_subscription(DiagnosticArray, "telemetry/latency", self._on_latency, 10)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self._info.publish(String(data=json.dumps({"bundle_id": "abc", "action": "deterministic", "seed": 3})))
@@ -64,6 +65,8 @@ class Script:
     def wait_for_listener(self) -> None:
         publishers = (self._command, self._policy, self._safety)
         self.wait(lambda: all(publisher.get_subscription_count() for publisher in publishers), "the telemetry node")
+        heard = self.heard  # that we know it does not mean yet that it knows us
+        self.wait(lambda: self.heard >= heard + 2, "two verdicts of it")
 
     def tell_counters(self, name: str, counters: Mapping[str, int]) -> None:
         values = [KeyValue(key=key, value=str(count)) for key, count in counters.items()]
@@ -109,6 +112,7 @@ class Script:
             self._command.publish(self._message.fill(self._hold))
 
     def _on_latency(self, message: DiagnosticArray) -> None:
+        self.heard += 1
         self.latency = {row.name: {pair.key: pair.value for pair in row.values} for row in message.status}
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

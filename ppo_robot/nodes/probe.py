@@ -15,7 +15,7 @@ from rclpy.utilities import get_rmw_implementation_identifier, try_shutdown
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from ppo_robot.nodes.ros_support import LATCHED, seconds
+from ppo_robot.nodes.ros_support import LATCHED, controllers_of, seconds
 
 COMMAND_TYPES = ("std_msgs/msg/Float64MultiArray", "trajectory_msgs/msg/JointTrajectory")
 COMMAND_ENDINGS = ("/commands", "/joint_trajectory")
@@ -77,9 +77,9 @@ class _Prober:
         found = {}
         for topic, types in self.node.get_topic_names_and_types():
             if topic.endswith(COMMAND_ENDINGS) and set(types) & set(COMMAND_TYPES):
-                names = {info.node_name for info in self.node.get_subscriptions_info_by_topic(topic)}
+                names = controllers_of(self.node, topic)
                 if names:
-                    found[topic] = tuple(sorted(names))
+                    found[topic] = tuple(names)
         return found
 
     def policy_state(self, timeout: float) -> str | None:

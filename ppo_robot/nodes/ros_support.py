@@ -28,6 +28,15 @@ TELEMETRY = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 EVENTS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
+OBSERVERS = ("telemetry", "recorder")
+"""Nodes that listen to a controller's topic and move nothing."""
+
+
+def controllers_of(node: Node, topic: str) -> list[str]:
+    """Return the names of the nodes that listen to a controller's topic and are no mere observers."""
+    found = {info.node_name for info in node.get_subscriptions_info_by_topic(topic)}
+    return sorted(found - set(OBSERVERS))
+
 
 def seconds(stamp: Time) -> float:
     """Return a stamp in s."""

@@ -23,7 +23,7 @@ from trajectory_msgs.msg import JointTrajectory
 from ppo_robot.joint_input import JointMessage
 from ppo_robot.nodes.action_wait import ActionWait
 from ppo_robot.nodes.commands import CommandAdapter
-from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS, TELEMETRY, run_node, seconds
+from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS, TELEMETRY, controllers_of, run_node, seconds
 from ppo_robot.nodes.safety_log import LoggedEnvelope
 from ppo_robot.nodes.safety_messages import ControllerMessage, level_of, observed_ticks, sequence_of, tilt_of
 from ppo_robot.nodes.timing import DeadlineLoop
@@ -322,7 +322,7 @@ class SafetyNode(Node):
             counters |= {f"state/{key}": count for key, count in envelope.states.counters.items()}
             counters |= {f"action/{key}": count for key, count in envelope.actions.counters.items()}
             status = DiagnosticStatus(level=level_of(envelope.state), name="safety", message=envelope.state.value)
-        listeners = self._command.get_subscription_count()
+        listeners = len(controllers_of(self, self._command.topic_name))
         if listeners == 0 and envelope.state in ARMED:
             status.level, status.message = DiagnosticStatus.WARN, f"nobody listens on {self._command.topic_name}"
         if self._loop is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -30,6 +31,8 @@ from ppo_robot.telemetry.monitor import Monitor, Status
 FETCH_PERIOD = 0.1
 DIAGNOSTICS_PERIOD = 1.0
 LOG_PERIOD = 2.0
+NICENESS = 10
+"""On a machine without a core to spare, policy and safety go first; what is measured was stamped by others."""
 NODES = ("policy", "safety", "recorder")
 """Whose diagnostics are read."""
 DIAGNOSTICS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -175,7 +178,8 @@ def _reference(statistics: Statistics | None) -> Reference | None:
 
 
 def main() -> None:
-    """Run the node until it is told to end."""
+    """Run the node until it is told to end, behind all others that want the processor."""
+    os.nice(NICENESS)
     sys.exit(run_node(TelemetryNode))
 
 

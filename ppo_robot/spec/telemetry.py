@@ -21,7 +21,7 @@ class TelemetrySpec:
     misses_error: float | None = setting(0.1, low=0.0, high=1.0, doc="the same")
     intervention_warn: float | None = setting(0.05, low=0.0, high=1.0, doc="share of cycles that the envelope changed")
     intervention_error: float | None = setting(0.5, low=0.0, high=1.0, doc="the same")
-    drift_warn: float | None = setting(1.0, above=0.0, doc="population stability index of any component")
+    drift_warn: float | None = setting(5.0, above=0.0, doc="population stability index of any component")
     drift_error: float | None = setting(None, above=0.0, doc="the same")
     outside_warn: float | None = setting(0.05, low=0.0, high=1.0, doc="share of ticks outside training's range")
     outside_error: float | None = setting(0.5, low=0.0, high=1.0, doc="the same")

@@ -183,7 +183,7 @@ def test_a_whole_system_is_found_good_reaches_a_goal_and_ends(
     assert "there after" in goal.stdout
     leashes = children_of(up.process.pid)
     nodes = [pid for leash in leashes for pid in children_of(leash)]
-    assert len(nodes) == 3
+    assert len(nodes) == 4
     up.process.send_signal(signal.SIGINT)
     assert up.wait() == 0, up.stdout
     eventually(lambda: not any(map(alive, [*leashes, *nodes])), "the end of all")
@@ -193,7 +193,7 @@ def test_kill_9_of_up_leaves_no_node(own_domain: None, launch, children_of, aliv
     up = launch("up", "deploy", "plant:=sim", "config:=joint_trajectory")
     up.until(lambda: "active, deterministic" in up.stdout, "the policy")
     nodes = [pid for leash in children_of(up.process.pid) for pid in children_of(leash)]
-    assert len(nodes) == 3
+    assert len(nodes) == 4
     up.process.kill()
     eventually(lambda: not any(map(alive, nodes)), "the end of the nodes")
 

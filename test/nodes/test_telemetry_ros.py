@@ -18,6 +18,7 @@ from ros_harness import NodeProcess, node_process  # noqa: E402
 from telemetry_rows import DELAYS  # noqa: E402
 from telemetry_script import Script  # noqa: E402
 
+from ppo_robot.nodes.ros_support import controllers_of  # noqa: E402
 from ppo_robot.paths import share_directory  # noqa: E402
 from ppo_robot.policy.bundle import Bundle, load_bundle  # noqa: E402
 from ppo_robot.safety.reasons import State  # noqa: E402
@@ -147,6 +148,13 @@ def test_prometheus_reads_the_same(played: Running) -> None:
     assert found["ppo_robot_intervention_ratio",] == pytest.approx(0.2)
     assert found["ppo_robot_policy_info", "deterministic", "abc", "3"] == 1
     assert all(math.isfinite(value) for value in found.values())
+
+
+def test_who_only_listens_is_no_controller(played: Running) -> None:
+    """Or nobody would be told that the controller is missing."""
+    node = played.script.node
+    assert [info.node_name for info in node.get_subscriptions_info_by_topic("/arm/commands")] == ["telemetry"]
+    assert controllers_of(node, "/arm/commands") == []
 
 
 def test_a_second_one_on_the_same_port_is_refused_in_one_line(played: Running, tmp_path: Path) -> None:
