@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from ppo_robot.safety.assembly import assemble_envelope
 from ppo_robot.safety.envelope import Envelope
 from ppo_robot.spec.safety import SafetySpec
 from ppo_robot.spec.strict import build
+
+_LIBRARIES = ("numpy", "onnxruntime", "pin", "ruckig")
+"""On whose versions the last bits depend."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def replay(path: Path, bundle: Path | None = None) -> Replayed:
     if bundle is not None and strange:
         name = used.id[:12] or "one without an id"
         notes.append(f"the recording was made by bundle {strange[0][:12]}; this is {name}")
+    notes += _other_versions(data)
     policy = tuple(_replay_policy(used, activation) for activation in chosen)
     safety = None
     if data.safety:
@@ -98,6 +103,21 @@ def replay(path: Path, bundle: Path | None = None) -> Replayed:
 
 def _replay_policy(bundle: Bundle, activation: Activation) -> Findings:
     return PolicyReplay(bundle, activation).run()
+
+
+def _other_versions(data: RunData) -> list[str]:
+    """Return in one note which libraries that decide about the last bits were recorded in another version."""
+    told = data.run.get("versions")
+    libraries = told.get("libraries") if isinstance(told, Mapping) else None
+    others = []
+    for name in _LIBRARIES if isinstance(libraries, Mapping) else ():
+        try:
+            here = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # installed otherwise than by pip, as rosdep does
+            continue
+        if libraries is not None and libraries.get(name) not in (None, here):
+            others.append(f"{name} {libraries[name]} (here {here})")
+    return [f"recorded with {', '.join(others)}: last bits may differ for that alone"] if others else []
 
 
 def _bundle_ids(data: RunData) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable
@@ -39,8 +40,14 @@ def changed(tmp_path: Path, shipped: Bundle) -> Path:
     return Path(shutil.copytree(shipped.path, tmp_path / "changed"))
 
 
-def copied(source: Path, target: Path, keep: Callable[[int, RawMessage], bool], info: dict[str, Any] | None) -> Path:
-    """Copy a recording, less the messages that are not kept, with other words of the policy about itself."""
+def copied(
+    source: Path,
+    target: Path,
+    keep: Callable[[int, RawMessage], bool],
+    info: dict[str, Any] | None = None,
+    run: dict[str, Any] | None = None,
+) -> Path:
+    """Copy a recording, less the messages that are not kept, with other words of the policy and the recorder."""
     reader, schemas, counts = BagReader(source), Schemas(), dict.fromkeys(BagReader(source).topics, -1)
     with BagWriter(target, schemas=schemas, sync=False) as writer:
         for message in reader.messages():
@@ -53,8 +60,8 @@ def copied(source: Path, target: Path, keep: Callable[[int, RawMessage], bool], 
                 data = schemas.encode(told, message.type)
             writer.add_topic(message.topic, message.type)
             writer.write(message.topic, message.log_time, data)
-        for name, attachment in reader.attachments().items():
-            writer.attach(name, "application/json", attachment)
+        told = json.loads(reader.attachments()["run.json"]) | (run or {})
+        writer.attach("run.json", "application/json", json.dumps(told).encode())
     return target
 
 
@@ -180,7 +187,7 @@ def test_a_target_that_differs_in_its_last_bit_is_found(data: RunData, shipped: 
 
 
 def test_a_dropped_batch_is_a_gap_and_no_difference(drawn: Path, data: RunData, tmp_path: Path) -> None:
-    path = copied(drawn, tmp_path / "torn", lambda count, raw: raw.topic != TELEMETRY or count != 2, None)
+    path = copied(drawn, tmp_path / "torn", lambda count, raw: raw.topic != TELEMETRY or count != 2)
     batch = len(data.activations[0].ticks["sequence"]) - len(read_run(BagReader(path)).activations[0].ticks["sequence"])
     second = int(np.flatnonzero(data.activations[0].ticks["begun"])[1])  # where the policy begins anew
     (findings,) = replay(path).policy
@@ -227,10 +234,10 @@ def test_a_torn_recording_is_refused_with_the_way_to_mend_it(
 def test_what_cannot_be_replayed_is_refused_in_one_line(
     drawn: Path, shipped: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    silent = copied(drawn, tmp_path / "silent", lambda count, raw: raw.topic == "/joint_states", None)
+    silent = copied(drawn, tmp_path / "silent", lambda count, raw: raw.topic == "/joint_states")
     info = {"bundle_id": "0" * 64, "action": "stochastic", "seed": 4, "maximum_std": None}
     other = copied(drawn, tmp_path / "other", all_of, info)
-    unsaid = copied(drawn, tmp_path / "unsaid", lambda count, raw: raw.topic != "/policy/info", None)
+    unsaid = copied(drawn, tmp_path / "unsaid", lambda count, raw: raw.topic != "/policy/info")
     for path, why in (
         (tmp_path / "nowhere", "no such recording"),
         (silent, "holds neither policy/telemetry nor safety/telemetry"),
@@ -242,6 +249,24 @@ def test_what_cannot_be_replayed_is_refused_in_one_line(
         assert why in complaint and complaint.count("\n") == 1
     assert main(["replay", str(other), "--bundle", str(shipped.path)]) == 0
     assert "the recording was made by bundle 000000000000" in capsys.readouterr().out
+
+
+def test_other_versions_and_bundles_that_have_moved_are_told(
+    drawn: Path, shipped: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    versions = {"libraries": {"numpy": "1.0", "onnxruntime": None, "ruckig": importlib.metadata.version("ruckig")}}
+    moved = {"bundle": {"path": "/nowhere", "id": shipped.id}, "versions": versions}
+    found = replay(copied(drawn, tmp_path / "moved", all_of, run=moved))
+    assert found.bundle.path == shipped.path and found.differing == 0  # one of the shipped bundles has the id
+    assert [note.partition(" (")[0] for note in found.notes] == ["recorded with numpy 1.0"]
+    info = {"bundle_id": "0" * 64, "action": "stochastic", "seed": 4, "maximum_std": None}
+    lost = copied(drawn, tmp_path / "lost", all_of, info, {"bundle": {"path": "/nowhere", "id": "0" * 64}})
+    assert main(["replay", str(lost)]) == 2
+    assert "its bundle 000000000000 is not at /nowhere any more; give the one" in capsys.readouterr().err
+    spec = {"action": {"joint_names": ["a", "b"]}}
+    other = copied(drawn, tmp_path / "robot", all_of, run={"bundle": {"path": str(shipped.path), "spec": spec}})
+    assert main(["replay", str(other)]) == 2
+    assert "its joints are a, b; the bundle" in capsys.readouterr().err
 
 
 def test_a_policy_of_another_shape_is_refused(changed: Path, data: RunData, shipped: Bundle) -> None:
