@@ -42,8 +42,8 @@ class Case:
 
     @property
     def told(self) -> bool:
-        """Whether the safety node lives to tell the state that it is in."""
-        return self.member != "safety" or bool(self.causes)
+        """Whether the safety node can tell the state that it is in while the fault lasts."""
+        return self.member != "safety" or self.inside
 
     @property
     def goes_on(self) -> bool:

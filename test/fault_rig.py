@@ -90,10 +90,10 @@ class Rig:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self._context = Context()
         rclpy.init(context=self._context, domain_id=self._domain)
-        self._node = Node("fault_rig", context=self._context)
+        self.node = Node("fault_rig", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._goal = self._node.create_publisher(PoseStamped, "goal_pose", COMMANDS)
+        self._executor.add_node(self.node)
+        self._goal = self.node.create_publisher(PoseStamped, "goal_pose", COMMANDS)
         listener = self._listener = Node("fault_rig_listener", context=self._context)
         if self.controller == TRAJECTORY:
             sent = JointTrajectory, "/arm/joint_trajectory", self._on_trajectory
@@ -104,8 +104,8 @@ class Rig:
         self._heard = [listener.create_subscription(*which, DEEP) for which in (sent, taken, truth)]
         state = DiagnosticStatus, "safety/state", self._on_state, LATCHED
         self._heard.append(listener.create_subscription(*state))
-        self._clients = {name: self._node.create_client(Trigger, f"safety/{name}") for name in ("arm", "stop", "reset")}
-        self._lifecycle = self._node.create_client(ChangeState, "policy/change_state")
+        self._clients = {name: self.node.create_client(Trigger, f"safety/{name}") for name in ("arm", "stop", "reset")}
+        self._lifecycle = self.node.create_client(ChangeState, "policy/change_state")
 
     def close(self) -> None:
         """End everything."""
@@ -117,7 +117,7 @@ class Rig:
             member.end()
         self._executor.shutdown()
         self._listener.destroy_node()
-        self._node.destroy_node()
+        self.node.destroy_node()
         rclpy.shutdown(context=self._context)
 
     # What comes in.
@@ -163,15 +163,15 @@ class Rig:
 
     def ask(self, what: str) -> bool:
         """Call safety/<what>."""
-        return self._call(self._clients[what], Trigger.Request())
+        return bool(self.call(self._clients[what], Trigger.Request()).success)
 
     def lead(self, *transitions: int) -> bool:
         """Lead the policy through transitions; return whether the last was possible."""
         requests = [ChangeState.Request(transition=Transition(id=number)) for number in transitions]
-        return [self._call(self._lifecycle, request) for request in requests][-1]
+        return [bool(self.call(self._lifecycle, request).success) for request in requests][-1]
 
-    def _call(self, client: Client, request: Any) -> bool:
-        """Return whether a service says that it did it; asked again where the answer was lost."""
+    def call(self, client: Client, request: Any) -> Any:
+        """Return the answer of a service; asked again where it was lost."""
         self.until(client.service_is_ready, client.srv_name)
         limit = time.monotonic() + DEADLINE
         while time.monotonic() < limit:
@@ -181,7 +181,7 @@ class Rig:
                 self._executor.spin_once(timeout_sec=POLL)
                 self.step()
             if future.done():
-                return bool(future.result().success)
+                return future.result()
         raise AssertionError(f"{client.srv_name} did not answer")
 
     def send_goal(self, goal: np.ndarray) -> None:
@@ -212,14 +212,14 @@ class Rig:
         for name in ("states", "actions", "intruder"):
             self.members[name].order("good")
         if self.state == "stopped":
-            self.until(lambda: self.ask("reset"), "the reset")
+            self.until(lambda: self.ask("reset") or self.state == "disarmed", "the reset")
         self.until(lambda: self.state == "disarmed", "disarmed")
         # As a person would: what a policy that goes on wants by now may be far from where the robot stands.
-        self.lead(Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CONFIGURE)
-        self.until(lambda: self.lead(Transition.TRANSITION_ACTIVATE), "an active policy")
+        anew = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
+        self.until(lambda: self.lead(*anew), "an active policy")
         self.watch(0.1)  # until the last setpoint before has been taken, too
         self.record = Record()
-        self.until(lambda: self.ask("arm"), "arming")
+        self.until(lambda: self.ask("arm") or self.state != "disarmed", "arming")
         goal, again = self._far_goals()[0], Turn(1.0)
 
         def drive() -> None:
@@ -274,9 +274,8 @@ class Rig:
             until(lambda: time.monotonic() > pause, "the fault to be there", drive)
             began = time.time()
             self.ask("stop")
-        alive = case.told and case.signal != signal.SIGSTOP
         until(
-            lambda: (not alive or self.state == "stopped") and self.record.stands(CALM, began),
+            lambda: (not case.told or self.state == "stopped") and self.record.stands(CALM, began),
             "a stand",
             drive,
         )

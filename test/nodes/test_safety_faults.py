@@ -16,6 +16,8 @@ pytest.importorskip("rclpy", reason="needs rclpy: pip install 'ppo_robot[ros]'")
 from fault_cases import CASES, Case  # noqa: E402
 from fault_record import Record, bounds_of, judge  # noqa: E402
 from fault_rig import Rig, run_cases  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 
 from ppo_robot.spec.robot import load_robot  # noqa: E402
 
@@ -32,6 +34,14 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     made = Rig(tmp_path_factory.mktemp("rig"), CASES[0])
     yield made
     made.close()
+
+
+def test_no_parameter_can_be_changed_while_it_runs(rig: Rig) -> None:
+    client = rig.node.create_client(SetParameters, "safety/set_parameters")
+    values = {"arm": True, "deployment": "another", "bundle": "another"}
+    parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+    results = rig.call(client, SetParameters.Request(parameters=parameters)).results
+    assert [result.successful for result in results] == [False] * 3
 
 
 @pytest.mark.parametrize("name", QUICK)
