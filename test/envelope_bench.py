@@ -69,6 +69,14 @@ class Bench:
             verdict = self.cycle(state=state, policy=policy)
         return verdict
 
+    def while_in(self, *states: State) -> Verdict:
+        """Go on while it is in one of these states; return the first verdict of another."""
+        for _ in range(2000):
+            verdict = self.cycle()
+            if verdict.state not in states:
+                return verdict
+        raise AssertionError(f"still {verdict.state} after 2000 cycles")
+
     def armed(self) -> Bench:
         self.cycle()
         assert self.envelope.arm(self.now) is None

@@ -79,6 +79,7 @@ def test_a_stop_is_counted_each_time_and_reached_once() -> None:
     while verdict.state is State.STOPPING:
         changed += verdict.changed
         verdict = bench.cycle()
+        assert bench.now < 103.0
     assert verdict.setpoint.velocity == (0.0, 0.0)
     assert not bench.cycle().changed
     counters = bench.envelope.counters

@@ -96,8 +96,10 @@ def test_all_joints_stop_together_where_there_is_room() -> None:
 
 def test_no_room_to_stop_together_means_each_as_fast_as_it_can() -> None:
     stepper = make(latency=0.0)
-    while stepper.setpoint.position[1] < 0.12:
+    for _ in range(1000):
         stepper.advance([-0.9, 0.2, 2.5], STILL, STILL)
+        if stepper.setpoint.position[1] >= 0.12:
+            break
     sent = [stepper.setpoint]
     for _ in range(400):
         stepper.stop()
