@@ -154,10 +154,13 @@ def judge(record: Record, bounds: Bounds, period: float) -> Judgement:
 
 
 def unmatched(taken: Sequence[Sequence[float]], sent: Sequence[Sequence[float]]) -> int:
-    """Return how many rows of `taken` are not, in their order, among those that were sent."""
+    """Return how many rows of `taken` are not, in their order, among those that were sent.
+
+    Those before the first that is do not count: they were sent before the record began.
+    """
     missing, place = 0, 0
     for row in taken:
         found = next((at for at in range(place, len(sent)) if list(sent[at]) == list(row)), None)
-        missing += found is None
+        missing += found is None and place > 0
         place = place if found is None else found + 1
-    return missing
+    return missing if place else len(taken)

@@ -227,8 +227,8 @@ class SafetyNode(Node):
             verdict = self._logged.cycle(self._send)
             self._count(verdict)
             self._tell(verdict)
-            # After the cycle: where the whole process stood still, that its cycle is late says more.
-            silent = 0.0 if self._simulated or self._ending is not None else time.monotonic() - self._heartbeat
+            # After the cycle and by its beginning: a process that stood still as a whole is late, and that says more.
+            silent = 0.0 if self._simulated or self._ending is not None else self._cycled - self._heartbeat
             if silent > EXECUTOR_TIMEOUT:
                 self._end_motion(Cause.ERROR, f"no message was taken for {silent:.1f} s")
 
