@@ -51,7 +51,7 @@ class Case:
         return not self.causes and self.signal is None
 
 
-ELSE = ("cycle_late", "state_lost", "not_trained_for")
+ELSE = ("cycle_late", "state_lost", "tracking", "not_trained_for")
 """What stops the robot without a fault where the machine is too busy: that runs a policy in another world, too."""
 
 CROWD = ("second_publisher", "state_lost", "policy_lost", "cycle_late")

@@ -13,6 +13,9 @@ from ppo_robot.spec.robot import RobotSpec
 
 Array = NDArray[np.float64]
 
+UNHEARD = 2
+"""Setpoints at the end that the robot may have and the judge has not: they are judged as what was sent next."""
+
 STANDSTILL = 0.05
 """rad/s, below which the robot stands: the envelope's own default."""
 
@@ -134,8 +137,13 @@ def bounds_of(robot: RobotSpec) -> Bounds:
 
 def judge(record: Record, bounds: Bounds, period: float) -> Judgement:
     """Judge setpoints that were sent one `period` in s after the other, by their positions alone."""
-    numbers = np.array([number for number, _ in record.sent], dtype=int)
-    values = np.array([row for _, row in record.sent]).reshape(len(numbers), len(bounds.lower))
+    matched, first, last = matches([row for _, row in record.taken], [row for _, row in record.sent])
+    sent, late = list(record.sent), len(record.taken) - last - 1
+    if matched and 0 < late <= UNHEARD:  # from a sender that died, or on the way to the judge
+        sent += [(sent[-1][0] + 1 + at, row) for at, (_, row) in enumerate(record.taken[last + 1 :])]
+        matched += late
+    numbers = np.array([number for number, _ in sent], dtype=int)
+    values = np.array([row for _, row in sent]).reshape(len(numbers), len(bounds.lower))
     steps = np.diff(numbers)
     violations = dict.fromkeys(("position", "velocity", "acceleration", "jerk"), 0)
     used = np.zeros(3)
@@ -148,19 +156,21 @@ def judge(record: Record, bounds: Bounds, period: float) -> Judgement:
     across = np.abs(np.diff(values, axis=0)) > bounds.velocity * period * steps[:, None] * (1.0 + 1e-6)
     violations["velocity"] += int(across[steps != 1].sum())
     holes = int((steps - 1).sum())
-    foreign = unmatched([row for _, row in record.taken], [row for _, row in record.sent])
     shares = (float(used[0]), float(used[1]), float(used[2]))
-    return Judgement(violations, shares, holes, len(numbers) + holes - len(record.taken), max(0, foreign - holes))
+    foreign = max(0, len(record.taken) - first - matched - holes)
+    return Judgement(violations, shares, holes, len(numbers) + holes - matched, foreign)
 
 
-def unmatched(taken: Sequence[Sequence[float]], sent: Sequence[Sequence[float]]) -> int:
-    """Return how many rows of `taken` are not, in their order, among those that were sent.
+def matches(taken: Sequence[Sequence[float]], sent: Sequence[Sequence[float]]) -> tuple[int, int, int]:
+    """Return how many rows of `taken` are, in their order, among those sent, and where the first and the last are.
 
-    Those before the first that is do not count: they were sent before the record began.
+    What was taken before the first was sent before the record began.
     """
-    missing, place = 0, 0
-    for row in taken:
-        found = next((at for at in range(place, len(sent)) if list(sent[at]) == list(row)), None)
-        missing += found is None and place > 0
-        place = place if found is None else found + 1
-    return missing if place else len(taken)
+    places: list[int] = []
+    begin = 0
+    for at, row in enumerate(taken):
+        found = next((other for other in range(begin, len(sent)) if list(sent[other]) == list(row)), None)
+        if found is not None:
+            places.append(at)
+            begin = found + 1
+    return len(places), places[0] if places else 0, places[-1] if places else -1

@@ -85,8 +85,18 @@ def test_the_judge_holds_the_robots_record_against_what_was_sent() -> None:
     bounds, record = bounds_of(load_robot("arm6")), moved([0.001] * 6)
     del record.taken[2]
     assert (judge(record, bounds, PERIOD).untaken, judge(record, bounds, PERIOD).foreign) == (1, 0)
-    record.taken[3] = (0.0, [0.5] * 6)
-    assert judge(record, bounds, PERIOD).foreign == 1
+    record.taken[2] = (0.0, [0.5] * 6)
+    assert (judge(record, bounds, PERIOD).untaken, judge(record, bounds, PERIOD).foreign) == (2, 1)
+
+
+def test_what_the_robot_has_from_a_sender_that_died_is_judged_too() -> None:
+    bounds, record = bounds_of(load_robot("arm6")), moved([0.001] * 6)
+    record.taken.insert(0, (0.0, [0.3] * 6))  # of the arming before
+    del record.sent[-1]
+    heard = judge(record, bounds, PERIOD)
+    assert (heard.untaken, heard.foreign, sum(heard.violations.values())) == (0, 0, 0)
+    record.taken[-1] = (0.0, [0.5] * 6)
+    assert judge(record, bounds, PERIOD).violations["velocity"] == 6
 
 
 def test_a_stand_is_a_stand_to_the_end() -> None:
