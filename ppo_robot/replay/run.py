@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ppo_robot.checkout import git_state
 from ppo_robot.errors import BadInputError
 from ppo_robot.paths import share_directory
 from ppo_robot.policy.bundle import Bundle, load_bundle
@@ -98,7 +100,8 @@ def replay(path: Path, bundle: Path | None = None) -> Replayed:
     if data.safety:
         seen = _observations(chosen) if used.statistics is not None else None
         safety = SafetyReplay(_envelope_maker(data, used, notes), dict(data.safety), seen).run()
-    return Replayed(data, used, policy, safety, tuple(notes))
+    found = Replayed(data, used, policy, safety, tuple(notes))
+    return dataclasses.replace(found, notes=(*notes, *_other_code(data))) if found.differing else found
 
 
 def _replay_policy(bundle: Bundle, activation: Activation) -> Findings:
@@ -118,6 +121,22 @@ def _other_versions(data: RunData) -> list[str]:
         if libraries is not None and libraries.get(name) not in (None, here):
             others.append(f"{name} {libraries[name]} (here {here})")
     return [f"recorded with {', '.join(others)}: last bits may differ for that alone"] if others else []
+
+
+def _other_code(data: RunData) -> list[str]:
+    """Return in one note that the recording was made by other code than this, where a checkout can tell."""
+    git = data.run.get("git")
+    if not isinstance(git, Mapping) or not git.get("commit"):
+        return []
+    commit, dirty = git_state()
+    if git["commit"] == commit and not git.get("dirty") and not dirty:
+        return []
+    recorded, here = _commit(str(git["commit"]), git.get("dirty")), _commit(commit, dirty)
+    return [f"recorded by {recorded}, replayed by {here}: the difference may be one of the code"]
+
+
+def _commit(commit: str | None, dirty: Any) -> str:
+    return "an installed package" if commit is None else f"commit {commit[:12]}{' with changes' if dirty else ''}"
 
 
 def _bundle_ids(data: RunData) -> set[str]:
@@ -143,9 +162,7 @@ def _recorded_bundle(data: RunData, ids: set[str]) -> Bundle:
         found = load_bundle(str(told_path))
         if not ids or found.id in ids:
             return found
-        raise BadInputError(
-            f"{data.name}: was made by bundle {wanted}; {told_path} is {found.id[:12]} now; {advice}"
-        )
+        raise BadInputError(f"{data.name}: was made by bundle {wanted}; {told_path} is {found.id[:12]} now; {advice}")
     for manifest in sorted((share_directory() / "config" / "policies").glob(f"*/{MANIFEST}")):
         if read_manifest(manifest.parent)["id"] in ids:
             return load_bundle(manifest.parent)

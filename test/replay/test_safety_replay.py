@@ -189,6 +189,15 @@ def test_a_lost_message_is_a_gap_until_the_envelope_is_disarmed(rows: Rows) -> N
     assert replayed({**torn, "position": values}).differing == 1
 
 
+def test_in_simulated_time_a_shorter_hole_is_a_gap(rows: Rows) -> None:
+    stamp = np.where(rows["stamp"] > 0.0, rows["stamp"] - EPOCH, 0.0)
+    simulated = {**rows, "ros_now": rows["now"], "stamp": stamp}
+    assert replayed(simulated).differing == 0 and replayed(simulated).gaps == []
+    begin = float(simulated["now"][first_cycle(rows, State.ACTIVE, State.LIMITED)]) + 0.1
+    findings = replayed(without(simulated, begin, begin + 0.03))
+    assert findings.differing == 0 and len(findings.gaps) == 1
+
+
 def test_a_message_lost_while_disarmed_costs_nothing(rows: Rows) -> None:
     findings = replayed(without(rows, 100.02, 100.09))
     assert (findings.differing, findings.gaps) == (0, [])
