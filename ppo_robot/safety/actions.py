@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ppo_robot.safety.curve import Reference, TargetCurve
 from ppo_robot.safety.reasons import Refusal
 
 
@@ -20,23 +20,8 @@ class Action:
     stamp: float
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Where the policy wants the joints at one moment: (J,) rad, rad/s, rad/s^2."""
-
-    position: list[float]
-    velocity: list[float]
-    acceleration: list[float]
-
-
 class ActionInput:
-    """Checks actions and lays a curve through those it took.
-
-    The curve is the uniform cubic B-spline of the targets (de Boor 1978), which moves on by one target a control
-    period: position, velocity and acceleration are continuous, its jerk is the targets' third difference, so that
-    targets which keep to the limits make a curve that does. No target is overshot, and once they stand still it ends at
-    them. It lags behind the newest target by two periods.
-    """
+    """Checks actions and lays a curve through those it took."""
 
     def __init__(
         self, joint_names: Sequence[str], control_period: float, timeout: float, future_tolerance: float
@@ -49,20 +34,21 @@ class ActionInput:
         self.counters: Counter[str] = Counter()
         self.received = -math.inf
         self._stamp = 0.0
-        self._targets: list[list[float]] = []
+        self._curve = TargetCurve(control_period)
 
     def forget(self) -> None:
         """Drop every action; the next good one counts whatever its stamp."""
-        self._targets, self._stamp, self.received = [], 0.0, -math.inf
+        self._curve.clear()
+        self._stamp, self.received = 0.0, -math.inf
 
     def lead_from(self, position: Sequence[float]) -> None:
         """Let the curve begin at rest at a position (J,) rad, from which the next action leads away."""
-        self._targets = [list(position)] * 4
+        self._curve.lead_from(position)
 
     @property
     def newest(self) -> list[float]:
         """The target that came last, (J,) rad; before the first, what the curve begins from."""
-        return self._targets[-1]
+        return self._curve.targets[-1]
 
     def accept(self, action: Action, ros_now: float, now: float) -> Refusal | None:
         """Take an action; return why it was refused, or None. `ros_now` is the stamps' clock, `now` the monotonic."""
@@ -73,7 +59,7 @@ class ActionInput:
         order = {name: place for place, name in enumerate(action.joint_names)}
         target = [float(action.position[order[name]]) for name in self.joint_names]
         self._stamp, self.received = action.stamp, now
-        self._targets = [*self._targets[-3:], target] if self._targets else [target] * 4
+        self._curve.add(target, now)
         return None
 
     def fresh(self, now: float) -> bool:
@@ -82,23 +68,7 @@ class ActionInput:
 
     def reference(self, now: float) -> Reference | None:
         """Return where the curve is at the monotonic time `now`, or None before the first action."""
-        if not self._targets:
-            return None
-        period = self.control_period
-        along = (now - self.received) / period
-        points = self._targets
-        while along > 1.0 and points[0] != points[-1]:  # no newer target came in time: the newest one stays
-            points, along = [*points[1:], points[-1]], along - 1.0
-        u = min(max(along, 0.0), 1.0)
-        v = 1.0 - u
-        weights = v**3 / 6.0, (3.0 * u**3 - 6.0 * u * u + 4.0) / 6.0, (3.0 * v**3 - 6.0 * v * v + 4.0) / 6.0, u**3 / 6.0
-        slopes = [one / period for one in (-v * v / 2.0, 1.5 * u * u - 2.0 * u, 2.0 * v - 1.5 * v * v, u * u / 2.0)]
-        bends = [one / period**2 for one in (v, 3.0 * u - 2.0, 3.0 * v - 2.0, u)]
-        columns = list(zip(*points, strict=True))
-        position, velocity, acceleration = (
-            [sum(map(operator.mul, factors, row)) for row in columns] for factors in (weights, slopes, bends)
-        )
-        return Reference(position, velocity, acceleration)
+        return self._curve.at(now)
 
     def _refusal(self, action: Action, ros_now: float) -> Refusal | None:
         names = tuple(action.joint_names)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.joint_input import Refusal as StateRefusal
-from ppo_robot.safety.actions import Action, ActionInput, Reference
+from ppo_robot.safety.actions import Action, ActionInput
 from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.curve import Reference
 from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.novelty import Novelty

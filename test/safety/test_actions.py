@@ -151,7 +151,8 @@ def curve() -> ActionInput:
         (3.0, (240.0 + 5 * 240.0) / 6, 0.0, 0.0),
         (4.0, 240.0, 0.0, 0.0),
         (40.0, 240.0, 0.0, 0.0),
-        (-0.5, (0.0 + 4 * 48.0 - 96.0) / 6, (-96.0 - 0.0) / 2, 0.0 - 2 * 48.0 - 96.0),  # never before its beginning
+        (-0.5, (23 * 48.0 - 96.0) / 48, (5 * 48.0 - 96.0) / 8, (-48.0 - 96.0) / 2),  # the piece before: 0, 0, 48, -96
+        (-1.5, 48.0 / 6, 48.0 / 2, 48.0),  # and nothing before its beginning
     ],
 )
 def test_the_curve_by_hand(along: float, position: float, velocity: float, acceleration: float) -> None:

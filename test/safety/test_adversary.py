@@ -18,7 +18,7 @@ def robot() -> RobotSpec:
 
 
 def test_nothing_that_is_tried_breaks_a_limit_and_everything_is_tried(robot: RobotSpec) -> None:
-    figures = bench_envelope(robot, 0.02, 150_000, 7, 2)
+    figures = bench_envelope(robot, 0.02, 150_000, 1, 2)
     assert figures["violations"] == 0, figures["first_violation"]
     assert figures["cycles"] >= 150_000
     seen = set(figures["seen"])
