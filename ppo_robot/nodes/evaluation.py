@@ -20,12 +20,16 @@ from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
 
 from ppo_robot.errors import RunFailedError
-from ppo_robot.nodes.ros_support import COMMANDS, seconds
+from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, seconds
+from ppo_robot.nodes.telemetry_rows import read_rows
+from ppo_robot.safety.reasons import ARMED, State
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.task import TaskSpec
+from ppo_robot.telemetry.matrix import Kind
 
 Array = NDArray[np.float64]
 
@@ -37,6 +41,8 @@ ANSWER_TIMEOUT = 4.0
 
 FRESH_TRUTHS = 20
 """Truths after a reset until every node has seen the robot where it is now."""
+
+_ARMED = [list(State).index(state) for state in ARMED]
 
 EPISODE_GRACE = 10.0
 """Seconds beyond its length after which an episode without truth is called lost."""
@@ -50,14 +56,18 @@ class Episode:
         goal: (3,) m, base frame.
         times: s since the first truth after the goal was sent.
         errors: m, distance of the tool from the goal at those times.
+        cycles: of the safety envelope, armed.
+        changed: those in which it changed the command.
     """
 
     goal: Array
     times: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
+    cycles: int = 0
+    changed: int = 0
 
     def summary(self, task: TaskSpec) -> dict[str, float]:
-        """Return success, final error and settle time by the task's own definition."""
+        """Return success, final error and settle time by the task's own definition, and the intervention rate."""
         times, errors = np.array(self.times), np.array(self.errors)
         inside = errors <= task.success.tolerance
         last_outside = np.flatnonzero(~inside)
@@ -67,6 +77,7 @@ class Episode:
             "success": float(held),
             "final_error": float(errors[-1]),
             "settle_time": settled if inside[-1] else float("inf"),
+            "intervention": self.changed / self.cycles if self.cycles else float("nan"),
         }
 
 
@@ -91,6 +102,7 @@ class EvaluationNode(Node):
         self._safety = {name: self.create_client(Trigger, f"safety/{name}") for name in ("stop", "reset", "arm")}
         self._truths = 0
         self.create_subscription(PointStamped, "sim_robot/tool", self._on_tool, QoSProfile(depth=100))
+        self.create_subscription(Float64MultiArray, "safety/telemetry", self._on_rows, EVENTS)
 
     def running(self, timeout: float) -> bool:
         """Return whether a policy node and a simulated robot are there within `timeout` seconds."""
@@ -141,6 +153,13 @@ class EvaluationNode(Node):
         tool = np.array([message.point.x, message.point.y, message.point.z])
         episode.times.append(stamp - self._began)
         episode.errors.append(float(np.linalg.norm(tool - episode.goal)))
+
+    def _on_rows(self, message: Float64MultiArray) -> None:
+        if self._episode is not None:
+            rows = read_rows(message)
+            armed = (rows["kind"] == Kind.CYCLE) & np.isin(rows["state"], _ARMED)
+            self._episode.cycles += int(armed.sum())
+            self._episode.changed += int(rows["changed"][armed].sum())
 
     def _put_at_a_start(self) -> None:
         """Put the robot at a new start while the policy is inactive; a node that starts by itself may need a second."""

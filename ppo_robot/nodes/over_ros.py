@@ -22,7 +22,7 @@ from ppo_robot.policy.bundle import Bundle
 
 Array = NDArray[np.float64]
 
-COLUMNS = ("success", "final_error", "settle_time")
+COLUMNS = ("success", "final_error", "settle_time", "intervention")
 LOOK_AROUND = 2.0
 """Seconds in which a system that runs already is found."""
 START_TIMEOUT = 60.0
@@ -40,7 +40,7 @@ def evaluate_over_ros(
     on_progress: Callable[[int], None] | None = None,
     real_time: bool = True,
 ) -> Array:
-    """Return the summaries (E, 3) of E episodes, columns as COLUMNS, by the simulated robot's own truth.
+    """Return the summaries (E, 4) of E episodes, columns as COLUMNS, by the simulated robot's own truth.
 
     Where a policy node and a simulated robot run in this ROS domain already, they are used as they are; otherwise
     `ppo-robot up deploy` runs while this does: in real time, or in simulated time that waits for the nodes.
