@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from ppo_robot import __version__
+from ppo_robot.report.style import STYLE
 from ppo_robot.spec.experiment import Experiment
 from ppo_robot.training.finish import SUCCESS_BAR
 from ppo_robot.training.report.curves import Chart
 from ppo_robot.training.report.facts import RunFacts, reproduction
-from ppo_robot.report.style import STYLE
 from ppo_robot.training.report.trajectories import EpisodeCharts
 
 _METER_FROM = 0.9
