@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from envelope_bench import PERIOD, SPEC, Bench
+from envelope_bench import CONTROL, PERIOD, SPEC, Bench
 
 from ppo_robot.safety.body import LinkBody
 from ppo_robot.safety.limits import make_limits
@@ -99,6 +99,23 @@ def test_a_motor_at_its_limit_holds_its_joint_until_a_state_says_otherwise(push:
     assert bench.run(0.5).setpoint.position == pytest.approx((0.25 * push, 0.25), abs=1e-3)
 
 
+def test_coming_back_from_a_motors_limit_is_not_limited_by_it() -> None:
+    bench = Bench()
+    bench.position, bench.target = [0.5, 0.5], [0.5, 0.5]
+    bench.active()
+    bench.effort, bench.target = [50.0, -20.0], [0.25, 0.75]
+    bench.run(4 * CONTROL)  # until the curve has left for there
+    for _ in range(20):
+        assert not any(limit & Limit.EFFORT for limit in bench.cycle().limits)
+    assert bench.position[0] < 0.49 and bench.position[1] > 0.51
+
+
+def test_every_reason_is_named() -> None:
+    bench = Bench().active()
+    bench.effort, bench.target = [50.0, 0.0], [1.5, 0.0]
+    assert bench.run(0.25).limits == (Limit.POSITION | Limit.EFFORT, Limit(0))
+
+
 # Links.
 
 
@@ -113,17 +130,31 @@ def rails(robot: RobotSpec, **changed: object) -> Bench:
 def test_the_share_that_near_links_leave_slows_all_joints_and_is_named(rail_robot: RobotSpec) -> None:
     bench = rails(rail_robot).active()
     bench.target = [0.0, 0.0, 0.5]  # the carriage would be in the base
-    seen, fastest = set(), {}
+    seen, fastest = {}, {}
     for _ in range(512):
         verdict = bench.cycle()
-        seen.add(verdict.limits[1])
         share = bench.envelope.guard.share
+        seen.setdefault((share < 1.0, verdict.state), set()).add(verdict.limits)
         fastest[share] = max(fastest.get(share, 0.0), -verdict.setpoint.velocity[1])
-    assert any(limit & Limit.CLEARANCE and limit & Limit.DYNAMICS == Limit(0) for limit in seen)
+    free = Limit(0)
+    assert (free, Limit.DYNAMICS, free) in seen[False, State.LIMITED]
+    assert not any(limits[1] & Limit.CLEARANCE for limits in seen[False, State.LIMITED])
+    # At last the guard forbids every step; that is a reason for all joints.
+    assert seen[True, State.LIMITED] == {
+        (free, Limit.CLEARANCE, free),
+        (Limit.CLEARANCE | Limit.STOP,) * 3,
+    }
     assert fastest[1.0] == pytest.approx(1.0, abs=0.01)
     assert max(speed for share, speed in fastest.items() if share < 0.5) < 0.65
     assert bench.position[1] == pytest.approx(0.125 + 1 / 64, abs=1e-3)
-    assert bench.envelope.stepper.forbidden & Limit.CLEARANCE
+
+
+def test_what_the_guard_forbids_is_named_beside_what_else_is_wrong(rail_robot: RobotSpec) -> None:
+    bench = rails(rail_robot, tool_lower=(-9.0, -9.0, -9.0), tool_upper=(1.375, 9.0, 9.0)).active()
+    bench.target = [0.0, 2.0, 0.5]
+    seen = {bench.cycle().limits for _ in range(256)}
+    assert any(limits[1] & Limit.POSITION and limits[1] & Limit.WORKSPACE for limits in seen)
+    assert any(limits[0] == Limit.WORKSPACE | Limit.STOP for limits in seen)
 
 
 def test_links_measured_too_near_stop_the_robot(rail_robot: RobotSpec) -> None:
