@@ -12,7 +12,7 @@ from ppo_robot.safety.reasons import Refusal
 NAMES = ("shoulder", "elbow")
 EPOCH = 1024.0
 """s; small enough that binary floating point holds every sum below exactly."""
-PERIOD, TIMEOUT, FUTURE = 0.5, 0.25, 0.125
+PERIOD, TIMEOUT, FUTURE = 0.25, 0.25, 0.125
 
 
 def make() -> ActionInput:
@@ -69,6 +69,8 @@ def test_what_cannot_be_used_is_refused_and_counted(
     assert actions.accept(given, EPOCH + 100.0625, 100.0625) is refusal
     assert actions.counters == {"accepted": 1, refusal.name.lower(): 1}
     assert (actions.newest, actions.received) == ([1.0, 2.0], 100.0)
+    assert actions.accept(given, EPOCH + 100.0625, 100.125) is refusal
+    assert actions.counters[refusal.name.lower()] == 2
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def curve() -> ActionInput:
     ],
 )
 def test_the_curve_by_hand(along: float, position: float, velocity: float, acceleration: float) -> None:
-    reference = curve().reference(101.0 + along * PERIOD)
+    reference = curve().reference(100.0 + (2.0 + along) * PERIOD)
     assert reference.position == pytest.approx([position, 1.0])
     assert reference.velocity == pytest.approx([velocity / PERIOD, 0.0])
     assert reference.acceleration == pytest.approx([acceleration / PERIOD**2, 0.0])
@@ -169,4 +171,7 @@ def test_a_new_lead_replaces_what_came_before() -> None:
     assert actions.reference(101.25).position == pytest.approx([5.0, 6.0])
     give(actions, 11.0, 6.0, 101.25)
     assert actions.reference(101.25).position == pytest.approx([5.0, 6.0])
-    assert actions.reference(101.75).position == pytest.approx([6.0, 6.0])
+    assert actions.reference(101.25 + PERIOD).position == pytest.approx([6.0, 6.0])
+    # Without another target that one counts more and more, (4 + 1) / 6 of it at the end of the next period, then alone.
+    assert actions.reference(101.25 + 2 * PERIOD).position == pytest.approx([10.0, 6.0])
+    assert actions.reference(101.25 + 3 * PERIOD).position == pytest.approx([11.0, 6.0])

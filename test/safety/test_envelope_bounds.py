@@ -165,6 +165,13 @@ def test_the_joint_state_may_be_as_old_as_its_timeout() -> None:
     assert (verdict.cause, verdict.detail) == (Cause.STATE_LOST, "none within 0.125 s")
 
 
+def test_what_the_watches_find_is_told_with_its_joint() -> None:
+    bench = Bench(dataclasses.replace(SPEC, tracking_error=0.25, tracking_time=0.0)).active()
+    bench.position = [0.0, 0.5]
+    verdict = bench.cycle()
+    assert (verdict.cause, verdict.detail) == (Cause.TRACKING, "elbow is 0.500 off")
+
+
 def tilted(bench: Bench, seconds: float, angle: float) -> Verdict:
     for _ in range(round(seconds / PERIOD)):
         bench.envelope.take_tilt(angle, bench.now + PERIOD)

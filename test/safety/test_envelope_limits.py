@@ -30,6 +30,7 @@ def test_a_blend_grows_from_its_speed_to_all() -> None:
         assert verdict.setpoint.velocity == pytest.approx((2.0 * share, 3.0 * share), rel=0.03)
     fastest = [0.0, 0.0]
     for _ in range(500):
+        assert not any(limit & Limit.STOP for limit in verdict.limits)
         fastest = list(map(max, fastest, verdict.setpoint.velocity))
         verdict = bench.cycle()
         if verdict.state is not State.BLENDING:
@@ -54,6 +55,16 @@ def test_a_target_within_the_blend_distance_needs_no_blend(target: float, blends
     bench.armed()
     seen = [bench.cycle().state for _ in range(8)]
     assert (State.BLENDING in seen) is blends
+
+
+def test_the_setpoint_is_where_the_policys_curve_will_be_when_the_step_ends() -> None:
+    bench = Bench().active()
+    for step in range(256):
+        bench.target = [0.001 * step, -0.002 * step]
+        verdict = bench.cycle()
+    ahead = bench.envelope.actions.reference(bench.now + PERIOD)
+    assert ahead.velocity == pytest.approx([0.256, -0.512], rel=0.01)
+    assert verdict.setpoint.position == pytest.approx(ahead.position, abs=1e-6)
 
 
 # Why a joint is limited.

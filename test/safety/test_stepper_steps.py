@@ -82,6 +82,22 @@ def test_the_first_step_of_a_stop_is_all_jerk_against_the_motion() -> None:
     assert stepper.setpoint.position[:2] == (0.0, 0.0)
 
 
+def test_a_slow_joint_stops_no_earlier_than_a_fast_one() -> None:
+    stepper, last = make(), [0, 0]
+    for _ in range(60):
+        stepper.advance([0.9, 0.0, 0.5], STILL, STILL, (1.0, 1.0, 0.125))
+    assert stepper.setpoint.velocity == pytest.approx((2.9, 0.0, 0.75), abs=0.1)
+    for step in range(200):
+        stepper.stop()
+        assert stepper.forbidden == Limit(0)
+        for place, joint in enumerate((0, 2)):
+            if abs(stepper.setpoint.velocity[joint]) > 1e-6:
+                last[place] = step
+    assert last[0] > 50  # 3 rad/s at 15 rad/s^2 and 300 rad/s^3: 0.25 s
+    assert abs(last[1] - last[0]) <= 3
+    assert stepper.at_rest
+
+
 def test_a_share_of_the_speed_for_all_joints_or_for_each() -> None:
     for speed, shares in ((0.5, (0.5, 0.5, 0.5)), ((0.25, 0.5, 0.125), (0.25, 0.5, 0.125))):
         for side in (1.0, -1.0):
@@ -204,3 +220,5 @@ def test_the_guard_is_shown_the_stop_behind_a_step_and_the_one_behind_the_setpoi
         expected = [0.25 * left(began + (1.0 - began) * place / 8) for place in range(8)]
         assert [one.velocity[1] for one in guard.ways[1]] == pytest.approx(expected)
         assert stepper.forbidden == Limit.WORKSPACE
+    stepper.stop()
+    assert stepper.forbidden == Limit(0)
