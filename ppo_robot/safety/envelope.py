@@ -179,9 +179,8 @@ class Envelope:
         """Decide what to send now."""
         self.counters["cycles"] += 1
         self._check_clocks(ros_now, now)
-        state = self.states.state(now) if math.isfinite(now) else None
         if self.state in ARMED:
-            self._check_body(state, now)
+            self._check_body(self.states.state(now), now)
         limits, changed = self._none, False
         if self.state in ARMED:
             limits, changed = self._follow(now)

@@ -129,6 +129,10 @@ def test_the_own_clock_must_move_forward(tick: float, moved: str) -> None:
     assert bench.envelope.counters["cycle_without_time"] == 1
     bench.cycle(0.0, state=False, policy=False)
     assert bench.envelope.counters["cycle_without_time"] == 1  # it has stopped already
+    bench.cycle(1.0)
+    assert bench.envelope.reset(bench.now) is None
+    bench.active().cycle(0.0, state=False, policy=False)
+    assert bench.envelope.counters["cycle_without_time"] == 2
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -244,7 +248,8 @@ def test_each_hold_is_counted_once() -> None:
     bench = Bench().active()
     for held in (1, 2):
         bench.run(0.25, policy=False)
-        assert bench.envelope.counters["held"] == held
+        counters = bench.envelope.counters
+        assert (counters["held"], counters["state/holding"]) == (held, held + 1)
         bench.run(0.25)
 
 

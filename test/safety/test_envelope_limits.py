@@ -41,6 +41,28 @@ def test_a_blend_grows_from_its_speed_to_all() -> None:
     assert bench.position == pytest.approx(bench.target, abs=SPEC.intervention)
 
 
+def test_a_blend_to_a_policy_that_moves_lasts_for_its_time() -> None:
+    bench = Bench(dataclasses.replace(SPEC, blend_speed=0.9))  # it catches up at once, but the newest target is ahead
+    bench.position = [-0.9, 0.0]
+    bench.armed()
+
+    def cycle() -> State:
+        bench.target = [1.4 * (bench.now - 100.0) - 0.9, 0.0]
+        return bench.cycle().state
+
+    state = cycle()
+    for _ in range(100):
+        if state is State.BLENDING:
+            break
+        state = cycle()
+    since = bench.now
+    while bench.now < since + SPEC.blend_time:
+        assert state is State.BLENDING
+        state = cycle()
+    assert state is State.ACTIVE
+    assert bench.envelope.stepper.setpoint.velocity[0] == pytest.approx(1.4, rel=0.01)
+
+
 def test_without_a_blend_time_all_of_the_speed_is_there_at_once() -> None:
     bench = Bench(dataclasses.replace(SPEC, blend_time=0.0))
     bench.target = [0.875, 0.0]
@@ -166,6 +188,17 @@ def test_what_the_guard_forbids_is_named_beside_what_else_is_wrong(rail_robot: R
     seen = {bench.cycle().limits for _ in range(256)}
     assert any(limits[1] & Limit.POSITION and limits[1] & Limit.WORKSPACE for limits in seen)
     assert any(limits[0] == Limit.WORKSPACE | Limit.STOP for limits in seen)
+
+
+def test_a_blend_is_slow_far_from_any_link_too(rail_robot: RobotSpec) -> None:
+    bench = rails(rail_robot)
+    bench.target = [0.0, 0.99, 0.5]
+    bench.armed().while_in(State.HOLDING)
+    since = bench.now
+    while bench.now < since + SPEC.blend_time / 4.0:
+        verdict = bench.cycle()
+    assert bench.envelope.guard.share == 1.0
+    assert verdict.setpoint.velocity[1] == pytest.approx(0.4375, rel=0.05)
 
 
 def test_links_measured_too_near_stop_the_robot(rail_robot: RobotSpec) -> None:
