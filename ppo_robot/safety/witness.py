@@ -100,7 +100,7 @@ def stop_extrema(
 
 def _zero_crossings(v: Array, a: Array, jerk: Array) -> list[Array]:
     """Return the times at which v + a t + jerk t^2 / 2 is 0; NaN where it never is."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         linear = np.where(a != 0.0, -v / a, np.nan)
         root = np.sqrt(a * a - 2.0 * jerk * v)
         first, second = (-a - root) / jerk, (-a + root) / jerk
