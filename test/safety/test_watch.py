@@ -64,6 +64,7 @@ def test_what_is_never_allowed_is_too_long_at_once() -> None:
         ),
         (state(effort=(49.9, 19.9)), state(effort=(0.0, -20.0)), 0.75, Cause.EFFORT, "elbow"),
         (state(effort=(49.9, 19.9)), state(effort=(60.0, 20.0)), 0.75, Cause.EFFORT, "shoulder"),
+        (state(effort=(49.9, 19.9)), state(effort=(52.0, 22.0)), 0.75, Cause.EFFORT, "elbow"),
     ],
 )
 def test_each_is_tolerated_up_to_its_bound_and_beyond_it_for_its_time(

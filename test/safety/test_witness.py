@@ -105,6 +105,9 @@ def test_a_velocity_may_differ_from_the_mean_by_what_the_jerk_allows() -> None:
     for sign in (1.0, -1.0):
         assert states([1.0, 1.5 + sign * (room - 1e-9)], [2.0, 2.0], [0.0, 0.5]) == 0
         assert states([1.0, 1.5 + sign * (room + 1e-9)], [2.0, 2.0], [0.0, 0.5]) == 1
+    at = 6.0 * 0.5**2 / 3.0 + 4.0 * TOLERANCE
+    assert states([0.0, at], [0.0, 0.0], [0.0, 0.0]) == 0
+    assert states([0.0, np.nextafter(at, 1.0)], [0.0, 0.0], [0.0, 0.0]) == 1
 
 
 def test_an_acceleration_may_change_by_what_the_jerk_allows() -> None:
