@@ -168,9 +168,8 @@ def test_a_whole_system_is_found_good_reaches_a_goal_and_ends(
     own_domain: None, launch, tmp_path: Path, children_of, alive, eventually
 ) -> None:
     up = launch("up", "deploy", "plant:=sim", "seed:=1")
-    up.until(lambda: "active, deterministic" in up.stdout, "the policy")
-    assert "[sim_robot]" in up.stdout
-    assert "[safety]" in up.stdout
+    words = ("active, deterministic", "[sim_robot]", "[safety]", "armed by itself")
+    up.until(lambda: all(word in up.stdout for word in words), "policy, robot and an armed safety node")
     path = tmp_path / "rows.json"
     doctor = launch("doctor", "--bundle", BUNDLE, "--seconds", 2, "--json", path)
     assert doctor.wait() == 0, doctor.stdout
