@@ -133,6 +133,13 @@ def test_the_stop_from_a_speed_by_hand() -> None:
     assert low == pytest.approx(0.0)
 
 
+def test_the_stop_of_a_slow_joint_by_hand() -> None:
+    # From 1 rad/s at 0.5 rad/s^2 and 1 rad/s^3: ramps of 0.5 s, plateau of 1.5 s; half the speed times 2.5 s.
+    low, high = stop_extrema(0.0 * ONE, -ONE, 0.0 * ONE, 0.5 * ONE, ONE)
+    assert low == pytest.approx(-1.25)
+    assert high == pytest.approx(0.0)
+
+
 def test_a_setpoint_that_can_no_longer_stop_is_counted() -> None:
     position = np.array([[0.93], [0.94], [0.95]])
     found = judge_setpoints(position, BOUNDS, PERIOD, np.ones((3, 1)), np.zeros((3, 1)))
