@@ -87,12 +87,17 @@ def episode(task: TaskSpec, error_at: dict[float, float]) -> dict[str, float]:
     """Return the summary of an episode sampled at 100 Hz: the error of each time holds until the next."""
     times = np.arange(0.0, task.episode_length + 1e-9, 0.01)
     errors = [error_at[max(time for time in error_at if time <= now + 1e-9)] for now in times]
-    return Episode(np.zeros(3), times.tolist(), errors).summary(task)
+    return Episode(np.zeros(3), times.tolist(), errors, cycles=400, changed=3).summary(task)
 
 
 def test_success_is_being_within_tolerance_for_the_last_half_second(task: TaskSpec) -> None:
     held = episode(task, {0.0: 0.3, 0.8: 0.004})
-    assert held == {"success": 1.0, "final_error": 0.004, "settle_time": pytest.approx(0.8)}
+    assert held == {
+        "success": 1.0,
+        "final_error": 0.004,
+        "settle_time": pytest.approx(0.8),
+        "intervention": 0.0075,
+    }
     late = episode(task, {0.0: 0.3, 1.52: 0.004})
     assert late["success"] == 0.0
     slipped = episode(task, {0.0: 0.3, 0.5: 0.004, 1.8: 0.02, 1.9: 0.004})
