@@ -68,7 +68,7 @@ class Envelope:
         self.limits = limits
         self.spec = spec
         self.period = 1.0 / spec.rate
-        self.guard = Guard(body, limits, spec) if body is not None else None
+        self.guard = Guard(body, spec) if body is not None else None
         self.stepper = Stepper(limits, self.period, spec.latency, self.guard)
         self.states = JointInput(limits.joint_names, spec.state_timeout, spec.future_tolerance)
         self.actions = ActionInput(limits.joint_names, control_period, spec.policy_timeout, spec.future_tolerance)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 from ppo_robot.safety.body import LinkBody
-from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import Limit
 from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.spec.safety import SafetySpec
@@ -27,7 +26,7 @@ class Guard:
     What is wrong already may not become worse, so that a robot which is armed there can move out of it.
     """
 
-    def __init__(self, body: LinkBody, limits: SafetyLimits, spec: SafetySpec) -> None:
+    def __init__(self, body: LinkBody, spec: SafetySpec) -> None:
         """Guard `body` as `spec` asks."""
         self._body = body
         self._spec = spec

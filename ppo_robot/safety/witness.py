@@ -98,14 +98,14 @@ def stop_extrema(
     return position + np.where(forward, low, -high), position + np.where(forward, high, -low)
 
 
-def _zero_crossings(v: Array, a: Array, jerk: Array) -> list[Array]:
-    """Return the times at which v + a t + jerk t^2 / 2 is 0; NaN where it never is."""
+def _zero_crossings(v: Array, a: Array, jerk: Array) -> tuple[Array, Array]:
+    """Return the times at which v + a t + jerk t^2 / 2 is 0; not finite where it never is.
+
+    Nor where `jerk` is 0: on the plateau of a stop the velocity does not change its sign.
+    """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        linear = np.where(a != 0.0, -v / a, np.nan)
         root = np.sqrt(a * a - 2.0 * jerk * v)
-        first, second = (-a - root) / jerk, (-a + root) / jerk
-        straight = np.broadcast_to(jerk, first.shape) == 0.0
-        return [np.where(straight, linear, first), np.where(straight, np.nan, second)]
+        return (-a - root) / jerk, (-a + root) / jerk
 
 
 def _consistent(

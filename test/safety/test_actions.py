@@ -102,6 +102,8 @@ def test_stamps_must_go_forward_until_everything_is_forgotten() -> None:
     assert give(actions, 2.0) is Refusal.STAMP_REPEATED
     assert give(actions, 2.0, age=0.0625) is Refusal.STAMP_BACKWARD
     actions.forget()
+    assert actions.accept(Action(NAMES, (1.0, 2.0), 0.5), 0.5, 100.0) is None
+    actions.forget()
     assert actions.reference(100.0) is None
     assert actions.received == -math.inf
     assert give(actions, 2.0, age=0.0625) is None

@@ -121,7 +121,7 @@ def test_meshes_are_found_up_to_three_folders_above_the_urdf(gate: RobotSpec, tm
 def run(arm: RobotSpec, body: LinkBody, spec: SafetySpec, start: list[float], target: list[float]) -> list[Setpoint]:
     """Step for 4 s towards a target; return every setpoint, judged."""
     limits = make_limits(arm, spec)
-    guard = Guard(body, limits, spec)
+    guard = Guard(body, spec)
     stepper = Stepper(limits, PERIOD, spec.latency, guard)
     stepper.begin(start)
     sent, rest = [stepper.setpoint], [0.0] * 6
@@ -187,7 +187,7 @@ def test_no_link_is_faster_than_allowed_however_the_arm_turns_back(arm: RobotSpe
     """Two joints may hide each other's speed until the first of them rests, and one that turns back is yet slow."""
     spec = SafetySpec(link_speed=0.25, self_collision=False)
     limits = make_limits(arm, spec)
-    stepper = Stepper(limits, PERIOD, spec.latency, Guard(body, limits, spec))
+    stepper = Stepper(limits, PERIOD, spec.latency, Guard(body, spec))
     stepper.begin(home(arm))
     draw, rest, fastest = np.random.default_rng(1), [0.0] * 6, []
     for step in range(900):
@@ -201,7 +201,7 @@ def test_no_link_is_faster_than_allowed_however_the_arm_turns_back(arm: RobotSpe
 
 def test_a_measured_touch_is_told_and_one_from_the_start_is_not(arm: RobotSpec, body: LinkBody) -> None:
     spec = SafetySpec()
-    guard = Guard(body, make_limits(arm, spec), spec)
+    guard = Guard(body, spec)
     guard.begin(home(arm))
     assert guard.share == 1.0
     assert guard.too_near(home(arm)) == ""

@@ -18,6 +18,9 @@ from ppo_robot.safety.reasons import Cause, Limit, State
 
 def test_what_arming_waits_for_is_said() -> None:
     bench = Bench()
+    assert bench.envelope.cycle(bench.ros_now, bench.now) == Verdict(
+        State.DISARMED, None, (Limit(0), Limit(0)), False, None, ""
+    )
     assert bench.envelope.arm(bench.now) == "no joint state within 0.125 s"
     for velocity in (0.0625 + 1e-6, -0.0625 - 1e-6):
         bench.now += PERIOD
@@ -191,6 +194,11 @@ def test_the_tilt_may_be_as_old_as_the_joint_state() -> None:
     assert bench.run(0.125).cause is None
     verdict = bench.cycle()
     assert (verdict.cause, verdict.detail) == (Cause.STATE_LOST, "no tilt within 0.125 s")
+
+
+def test_a_base_whose_tilt_was_never_told_stops() -> None:
+    bench = Bench(dataclasses.replace(SPEC, tilt_limit=0.5)).armed()
+    assert bench.cycle().detail == "no tilt within 0.125 s"
 
 
 def test_a_base_may_tilt_to_its_limit_and_beyond_it_for_its_time() -> None:

@@ -10,7 +10,6 @@ import pytest
 from ppo_robot.errors import SpecError
 from ppo_robot.safety.body import LinkBody
 from ppo_robot.safety.guard import SLOWEST, SPEED_SHARE, Guard
-from ppo_robot.safety.limits import make_limits
 from ppo_robot.safety.reasons import Limit
 from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.spec.robot import RobotSpec
@@ -38,8 +37,8 @@ def still(position: list[float]) -> Setpoint:
     return Setpoint(tuple(position), (0.0,) * 3, (0.0,) * 3)
 
 
-def guarded(robot: RobotSpec, body: LinkBody, spec: SafetySpec = SPEC, clearance: float = 0.25) -> Guard:
-    guard = Guard(body, make_limits(robot, spec), spec)
+def guarded(body: LinkBody, spec: SafetySpec = SPEC, clearance: float = 0.25) -> Guard:
+    guard = Guard(body, spec)
     guard.begin(at(clearance))
     return guard
 
@@ -106,12 +105,12 @@ def test_the_fastest_link_may_be_any(body: LinkBody) -> None:
         (-1 / 64, SLOWEST),
     ],
 )
-def test_the_nearer_the_links_the_slower(rail_robot: RobotSpec, body: LinkBody, clearance: float, share: float) -> None:
-    assert guarded(rail_robot, body, clearance=clearance).share == share
+def test_the_nearer_the_links_the_slower(body: LinkBody, clearance: float, share: float) -> None:
+    assert guarded(body, clearance=clearance).share == share
 
 
-def test_an_allowed_step_sets_the_speed_of_the_next(rail_robot: RobotSpec, body: LinkBody) -> None:
-    guard = guarded(rail_robot, body)
+def test_an_allowed_step_sets_the_speed_of_the_next(body: LinkBody) -> None:
+    guard = guarded(body)
     assert guard.clearance == 0.25
     assert forbidden(guard, at(3 / 64), at(0.25)) == Limit(0)
     assert (guard.clearance, guard.share) == (3 / 64, 0.5)
@@ -119,8 +118,8 @@ def test_an_allowed_step_sets_the_speed_of_the_next(rail_robot: RobotSpec, body:
     assert guard.clearance == 3 / 64
 
 
-def test_the_rest_may_be_at_the_clearance_and_no_nearer(rail_robot: RobotSpec, body: LinkBody) -> None:
-    guard = guarded(rail_robot, body)
+def test_the_rest_may_be_at_the_clearance_and_no_nearer(body: LinkBody) -> None:
+    guard = guarded(body)
     assert forbidden(guard, at(STOP), at(0.25)) == Limit(0)
     assert forbidden(guard, at(STOP - 1e-9), at(0.25)) is Limit.CLEARANCE
     # Too near already: not nearer, but as near or away.
@@ -129,15 +128,15 @@ def test_the_rest_may_be_at_the_clearance_and_no_nearer(rail_robot: RobotSpec, b
     assert forbidden(guard, at(STOP / 2 - 1e-9), at(STOP / 2)) is Limit.CLEARANCE
 
 
-def test_without_self_collision_links_may_touch(rail_robot: RobotSpec, body: LinkBody) -> None:
-    guard = guarded(rail_robot, body, dataclasses.replace(SPEC, self_collision=False), clearance=-0.05)
+def test_without_self_collision_links_may_touch(body: LinkBody) -> None:
+    guard = guarded(body, dataclasses.replace(SPEC, self_collision=False), clearance=-0.05)
     assert forbidden(guard, at(-0.05), at(0.25)) == Limit(0)
     assert guard.share == 1.0
     assert guard.too_near(at(-0.05)) == ""
 
 
-def test_before_the_robot_is_armed_nothing_is_slowed(rail_robot: RobotSpec, body: LinkBody) -> None:
-    guard = Guard(body, make_limits(rail_robot, SPEC), SPEC)
+def test_before_the_robot_is_armed_nothing_is_slowed(body: LinkBody) -> None:
+    guard = Guard(body, SPEC)
     assert guard.share == 1.0
     assert guard.too_near(at(STOP / 2)) == ""
     assert guard.too_near(at(STOP / 4)) == "base and carriage are 3.9 mm apart"
@@ -145,16 +144,16 @@ def test_before_the_robot_is_armed_nothing_is_slowed(rail_robot: RobotSpec, body
 
 def test_without_pairs_nothing_is_near(rail_robot: RobotSpec) -> None:
     body = LinkBody(dataclasses.replace(rail_robot, self_collision_pairs=()))
-    guard = guarded(rail_robot, body)
+    guard = guarded(body)
     assert (guard.clearance, guard.share) == (math.inf, 1.0)
     assert guard.too_near(at(-0.05)) == ""
 
 
-def test_the_tool_may_touch_its_box_and_not_leave_it(rail_robot: RobotSpec, body: LinkBody) -> None:
+def test_the_tool_may_touch_its_box_and_not_leave_it(body: LinkBody) -> None:
     spec = dataclasses.replace(
         SPEC, self_collision=False, tool_lower=(-0.25, -0.125, -1.0), tool_upper=(0.75, 0.125, 1.0)
     )
-    guard = guarded(rail_robot, body, spec)
+    guard = guarded(body, spec)
 
     def forbids(rail: float, before: float, swing: float = 0.0) -> Limit:
         return forbidden(guard, [swing, rail, 0.0], [0.0, before, 0.0])
@@ -171,9 +170,9 @@ def test_the_tool_may_touch_its_box_and_not_leave_it(rail_robot: RobotSpec, body
     assert forbids(-0.75, 0.75) == Limit(0)
 
 
-def test_the_link_speed_is_that_of_the_fastest_moment_before_rest(rail_robot: RobotSpec, body: LinkBody) -> None:
+def test_the_link_speed_is_that_of_the_fastest_moment_before_rest(body: LinkBody) -> None:
     spec = dataclasses.replace(SPEC, self_collision=False, link_speed=0.5 / SPEED_SHARE)
-    guard = guarded(rail_robot, body, spec)
+    guard = guarded(body, spec)
 
     def forbids(speeds: list[float], before: list[float]) -> Limit:
         ways = [
@@ -190,10 +189,8 @@ def test_the_link_speed_is_that_of_the_fastest_moment_before_rest(rail_robot: Ro
     assert forbids([0.25, 0.75 + 1e-9], [0.75, 0.25]) is Limit.SPEED
 
 
-def test_links_measured_at_half_the_clearance_are_far_enough_and_nearer_are_named(
-    rail_robot: RobotSpec, body: LinkBody
-) -> None:
-    guard = guarded(rail_robot, body)
+def test_links_measured_at_half_the_clearance_are_far_enough_and_nearer_are_named(body: LinkBody) -> None:
+    guard = guarded(body)
     assert guard.too_near(at(STOP / 2)) == ""
     assert guard.too_near(at(STOP / 2 - 1e-9)) == "base and carriage are 7.8 mm apart"
     assert guard.too_near(at(-1 / 256)) == "base and carriage are -3.9 mm apart"
@@ -201,8 +198,8 @@ def test_links_measured_at_half_the_clearance_are_far_enough_and_nearer_are_name
 
 
 @pytest.mark.parametrize("start", [STOP * 0.75, STOP / 2, -STOP])
-def test_links_that_were_armed_near_count_from_there(rail_robot: RobotSpec, body: LinkBody, start: float) -> None:
-    guard = guarded(rail_robot, body, clearance=start)
+def test_links_that_were_armed_near_count_from_there(body: LinkBody, start: float) -> None:
+    guard = guarded(body, clearance=start)
     assert guard.too_near(at(start)) == ""
     assert guard.too_near(at(start - STOP / 2)) == ""
     assert guard.too_near(at(start - STOP / 2 - 1e-9)).startswith("base and carriage are ")

@@ -194,7 +194,7 @@ def test_the_guard_is_shown_the_stop_behind_a_step_and_the_one_behind_the_setpoi
     # 0.25 m/s at 100 m/s^3 take 2 sqrt(0.25 / 100) = 0.1 s and 0.25 / 2 x 0.1 = 0.0125 m to rest.
     spec = SafetySpec(tool_lower=(-9.0, -9.0, -9.0), tool_upper=(1.25, 9.0, 9.0), latency=0.02)
     limits = make_limits(rail_robot, spec)
-    guard = WatchedGuard(LinkBody(rail_robot), limits, spec)
+    guard = WatchedGuard(LinkBody(rail_robot), spec)
     stepper = Stepper(limits, PERIOD, spec.latency, guard)
     stepper.begin([0.0, 0.25, 0.5])
     assert guard.clearance == 0.125
