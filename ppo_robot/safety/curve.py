@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,26 +24,6 @@ class Reference:
     position: list[float]
     velocity: list[float]
     acceleration: list[float]
-
-
-class Beat:
-    """Even moments for cycles that come unevenly.
-
-    A setpoint goes on by one period a cycle, whenever that comes. Taken at the cycles' own moments, the curve would be
-    ahead or behind by the velocity times their jitter.
-    """
-
-    def __init__(self, period: float, patience: float) -> None:
-        """Begin with the next cycle; one that is off by more than `patience` s begins anew. `period` in s."""
-        self.period = period
-        self.patience = patience
-        self._last = -math.inf
-
-    def moment(self, now: float) -> float:
-        """Return the moment, s, that counts for a cycle at the monotonic time `now`."""
-        due = self._last + self.period
-        self._last = due + FOLLOWED * (now - due) if abs(now - due) <= self.patience else now
-        return self._last
 
 
 class TargetCurve:

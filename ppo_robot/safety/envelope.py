@@ -14,7 +14,7 @@ from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.joint_input import Refusal as StateRefusal
 from ppo_robot.safety.actions import Action, ActionInput
 from ppo_robot.safety.body import LinkBody
-from ppo_robot.safety.curve import Beat, Reference
+from ppo_robot.safety.curve import Reference
 from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.novelty import Novelty
@@ -77,7 +77,6 @@ class Envelope:
         self.cause: Cause | None = None
         self.detail = ""
         self._watch = BodyWatch(limits, spec)
-        self._beat = Beat(self.period, control_period)
         self._novelty = novelty
         self._last_cycle: float | None = None
         self._clock_offset: float | None = None
@@ -257,8 +256,7 @@ class Envelope:
 
     def _follow(self, now: float) -> tuple[tuple[Limit, ...], bool]:
         """Take one step for the policy; return the limits of each joint and whether they changed anything."""
-        moment = self._beat.moment(now)
-        reference = self.actions.reference(moment + self.period) if self.actions.fresh(now) else None
+        reference = self.actions.reference(now + self.period) if self.actions.fresh(now) else None
         if reference is None:
             self._hold(now)
             return self._none, self.state is not State.HOLDING

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppo_robot.safety.curve import Beat, TargetCurve
+from ppo_robot.safety.curve import TargetCurve
 
 PERIOD = 0.25
 
@@ -133,18 +133,3 @@ def test_the_beat_follows_a_policy_whose_clock_is_off(rate: float) -> None:
     # In the steady state a tenth of the deviation makes up for what the period is off: ten times that, behind or ahead.
     assert at(curve, now) == pytest.approx(197.0 + 10.0 * (rate - 1.0) * 0.9, abs=0.08)
     assert math.isclose(curve.at(now).velocity[0], 1.0 / PERIOD, rel_tol=0.1)
-
-
-def test_a_beat_is_even_where_cycles_are_not_and_follows_a_tenth_of_what_they_are_off() -> None:
-    beat = Beat(0.25, 0.5)
-    assert beat.moment(7.0) == 7.0
-    assert beat.moment(7.25) == 7.25
-    assert beat.moment(7.5625) == pytest.approx(7.5 + 0.1 * 0.0625)
-    assert beat.moment(7.75) == pytest.approx(7.75 + 0.9 * 0.1 * 0.0625)
-
-
-def test_a_cycle_that_is_off_by_more_than_the_patience_begins_the_beat_anew() -> None:
-    for late, expected in ((0.5, 0.05), (0.51, 0.51), (-0.5, -0.05), (-0.51, -0.51)):
-        beat = Beat(0.25, 0.5)
-        beat.moment(7.0)
-        assert beat.moment(7.25 + late) == pytest.approx(7.25 + expected)
