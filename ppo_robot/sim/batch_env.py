@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from ppo_robot.mdp.view import View, sum_of_squares
 from ppo_robot.sim.actuator import PositionServo
 from ppo_robot.sim.command import make_command_path
 from ppo_robot.sim.plants import PlantName, make_plant
+from ppo_robot.sim.randomization import Randomization
 from ppo_robot.sim.randomness import STATE_WORDS, EnvironmentStreams
 from ppo_robot.sim.sensors import Sensors
 from ppo_robot.sim.start import start_poses
@@ -96,10 +97,9 @@ class BatchEnv:
         self.streams = EnvironmentStreams(seed, indices)
         self.plant = make_plant(plant, self.model, task.simulation, self.batch)
         self.command = make_command_path(robot, task, self.batch)
-        self.servo = PositionServo(
-            task.simulation.actuator, self.model, task.simulation.physics_period, task.substeps, self.batch
-        )
-        self.sensors = Sensors(task.simulation.sensors, task.control_period, self.batch, self.model.joints)
+        self.randomization = Randomization(task, self.model, self.plant.nominal, self.batch)
+        self.servo, self.sensors = self._make_path()
+        self.randomization.serve(self.plant, self.servo, self.sensors)
         self.actions = ActionPath(task.action, self.model, task.control_period, self.batch)
         self.observer = Observer(task.observations, self.batch)
         self.rewards = RewardSum(task.rewards, task.control_period)
@@ -119,6 +119,16 @@ class BatchEnv:
     def action_size(self) -> int:
         """Length of an action."""
         return self.model.joints
+
+    @property
+    def drawn(self) -> Array:
+        """(B, n) what is drawn for the running episodes, by `drawn_names`; see `Randomization.drawn`."""
+        return self.randomization.drawn
+
+    @property
+    def drawn_names(self) -> tuple[str, ...]:
+        """(n,) names of the columns of `drawn`."""
+        return self.randomization.names
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -153,14 +163,20 @@ class BatchEnv:
         rows = self._all if rows is None else rows
         for row in rows.tolist():
             self.episode_random[row] = self.streams.pack(row)
-        start_poses(self.plant, self.task.start, self.actions.lower, self.actions.upper, self.streams, rows)
+        drawn = self.randomization
+        drawn.on_reset(rows, self.episode_random[rows])
+        bounds = self.actions.lower, self.actions.upper
+        shift, velocity = drawn.values.get("start_position"), drawn.values.get("start_velocity")
+        start_poses(self.plant, self.task.start, *bounds, self.streams, rows, shift, velocity)
         if self.fixed_goal is None:
             self.goal_position[rows] = self._draw_goal(self.robot.workspace, rows, self.streams.uniform)
         else:
             self.goal_position[rows] = self.fixed_goal
-        self.command.reset(self.plant.truth, rows)
-        self.servo.reset(self.plant.truth.joint_position[rows], rows)
-        self.sensors.reset(self.plant.truth, rows, self.streams)
+        encoded = drawn.encode(self.plant.truth)
+        rest = np.zeros_like(encoded.joint_velocity)  # an envelope arms where the robot stands
+        self.command.reset(encoded if velocity is None else replace(encoded, joint_velocity=rest), rows)
+        self.servo.reset(encoded.joint_position[rows], rows)
+        self.sensors.reset(encoded, rows, self.streams)
         self.actions.reset(self.sensors.measured.joint_position[rows], rows)
         self.hold.reset(rows)
         self.episode_step[rows] = 0
@@ -219,11 +235,25 @@ class BatchEnv:
         self.episode_action[:] = actions
         return observation
 
+    def _make_path(self) -> tuple[PositionServo, Sensors]:
+        """Return servo and sensors, with room for what is drawn of their delays and of the control period."""
+        spec, period, drawn = self.task.simulation, self.task.control_period, self.randomization
+        paced = "control_period" in drawn.values
+        longest = drawn.highest("action_latency") if paced or "action_latency" in drawn.values else None
+        servo = PositionServo(
+            spec.actuator, self.model, spec.physics_period, self.task.substeps, self.batch, longest
+        )
+        late, shortest = drawn.highest("observation_latency"), spec.physics_period if paced else None
+        return servo, Sensors(spec.sensors, period, self.batch, self.model.joints, late, shortest)
+
     def _tick(self, action: NDArray[np.floating]) -> _Tick:
         """Advance every robot by one control period, whether or not its episode has ended."""
         target = self.actions.apply(action)
-        self.plant.step(self.servo.advance(self.command.advance(target, self.plant.truth)))
-        self.sensors.measure(self.plant.truth, self.streams)
+        drawn = self.randomization
+        drawn.on_step(self.plant.truth)
+        commanded = self.command.advance(target, drawn.encode(self.plant.truth))
+        self.plant.step(drawn.decode(self.servo.advance(commanded, drawn.substeps)), drawn.substeps, drawn.load)
+        self.sensors.measure(drawn.encode(self.plant.truth), self.streams, drawn.dropped)
         self.episode_step += 1
         view = self._view(self.plant.truth, self._all)
         reward, shares = self.rewards.evaluate(view)
