@@ -70,30 +70,36 @@ class Entry:
         `share` (k, 2) says how much of the way from what holds without the entry to the low and the high end of what
         it draws is in force: 1 is all of it, 0 nothing.
         """
-        spec, (low_share, high_share) = self.spec, (share[:, :1], share[:, 1:])
-        if spec.distribution in ("uniform", "log_uniform"):
-            logarithmic = spec.distribution == "log_uniform"
-            low, high = spec.support
-            centre = min(max(self.nominal, low), high)
-            if logarithmic:
-                low, high, centre = math.log(low), math.log(high), math.log(centre)
-            begin = centre + (low - centre) * low_share
-            value = begin + (centre + (high - centre) * high_share - begin) * raw
-            if logarithmic:
-                value = np.exp(value)
+        if self.spec.distribution == "choice":
+            table = np.array(self.spec.values)
+            value = table[np.minimum((raw * len(table)).astype(np.intp), len(table) - 1)]
+            value = self.nominal + np.where(value < self.nominal, share[:, :1], share[:, 1:]) * (value - self.nominal)
         else:
-            if spec.distribution == "normal":
-                mean = self.nominal if spec.mean is None else spec.mean
-                value = mean + (spec.std or 0.0) * raw
-            else:
-                table = np.array(spec.values)
-                value = table[np.minimum((raw * len(table)).astype(np.intp), len(table) - 1)]
-            value = self.nominal + np.where(value < self.nominal, low_share, high_share) * (value - self.nominal)
-        if spec.limits is not None:
-            value = np.minimum(np.maximum(value, spec.limits[0]), spec.limits[1])
+            offset, scale = self.affine(share)
+            value = offset + scale * raw
+            if self.spec.distribution == "log_uniform":
+                value = np.exp(value)
+        low, high = self.clip
+        return np.broadcast_to(np.minimum(np.maximum(value, low), high), (len(raw), len(self.columns)))
+
+    def affine(self, share: Array) -> tuple[Array, Array]:
+        """Return offset and scale, (k, 1) each, that make a value of a raw number, or its logarithm for log_uniform."""
+        spec, low_share, high_share = self.spec, share[:, :1], share[:, 1:]
         if spec.distribution == "normal":
-            value = np.minimum(np.maximum(value, self.facts.low), self.facts.high)
-        return np.broadcast_to(value, (len(raw), len(self.columns)))
+            mean, both = self.nominal if spec.mean is None else spec.mean, 0.5 * (low_share + high_share)
+            return self.nominal + both * (mean - self.nominal), both * (spec.std or 0.0)
+        low, high = spec.support
+        centre = min(max(self.nominal, low), high)
+        if spec.distribution == "log_uniform":
+            low, high, centre = math.log(low), math.log(high), math.log(centre)
+        begin = centre + (low - centre) * low_share
+        return begin, centre + (high - centre) * high_share - begin
+
+    @property
+    def clip(self) -> tuple[float, float]:
+        """The bounds onto which a draw beyond them is moved."""
+        limits = self.spec.limits or (-math.inf, math.inf)
+        return max(limits[0], self.facts.low), min(limits[1], self.facts.high)
 
 
 def bind(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ppo_robot.errors import BadInputError
 from ppo_robot.kinematics import RobotModel
-from ppo_robot.sim.pybullet_dynamics import NOMINAL, PybulletDynamics, add_ballast, ballast_radii
+from ppo_robot.sim.ballast import add_ballast, ballast_radii, centres_stay, shift_centres
+from ppo_robot.sim.pybullet_dynamics import NOMINAL, PybulletDynamics
 from ppo_robot.sim.quiet import pybullet, quiet_stdout
 from ppo_robot.spec.task import SimulationSpec
 from ppo_robot.state import RobotState
@@ -58,6 +59,7 @@ class PybulletPlant:
         bodies = list(zip(self._clients, self._bodies, strict=True))
         links = _link_table(*bodies[0])
         self.dynamics = PybulletDynamics(model, spec, bodies, self._indices, links)
+        self._shift = np.zeros((batch, len(model.spec.massive_links), 3))  # of the centres of mass that were loaded
 
     def close(self) -> None:
         """Disconnect every physics client."""
@@ -87,6 +89,11 @@ class PybulletPlant:
 
     def apply(self, values: Mapping[str, Array], rows: Rows) -> None:
         """Take drawn dynamics for `rows` (k,); see `PARAMETERS`. Others than these keep their nominal values."""
+        if "centre_of_mass" in values and centres_stay(self.spec.randomization):
+            shift = values["centre_of_mass"].reshape(self._shift.shape)
+            for row in rows.tolist():
+                if not np.array_equal(shift[row], self._shift[row]):
+                    self._load_again(row, shift[row])
         self.dynamics.apply(values, rows.tolist())
 
     def set_payload(self, mass: float) -> None:
@@ -152,6 +159,14 @@ class PybulletPlant:
         self._publish(effort.shape[0])
         self.truth.joint_effort[:] = efforts[-1]
 
+    def _load_again(self, row: int, shift: Array) -> None:
+        """Load one robot anew, its links' centres of mass moved by a shift (L, 3) m."""
+        pybullet.disconnect(physicsClientId=self._clients[row])
+        shifts = dict(zip(self.model.spec.massive_links, shift, strict=True))
+        self._clients[row], self._bodies[row] = load_robot_body(self.model, self.spec, shifts=shifts)
+        self.dynamics.replace(row, self._clients[row], self._bodies[row])
+        self._shift[row] = shift
+
     def _observe(self, row: int, client: int, body: int) -> None:
         """Read the joints and contacts of one robot."""
         joints = pybullet.getJointStates(body, self._indices, physicsClientId=client)
@@ -167,8 +182,12 @@ class PybulletPlant:
         self.truth.stamp += self.spec.physics_period * steps
 
 
-def load_robot_body(model: RobotModel, spec: SimulationSpec, visual: bool = False) -> tuple[int, int]:
+def load_robot_body(
+    model: RobotModel, spec: SimulationSpec, visual: bool = False, shifts: Mapping[str, Array] | None = None
+) -> tuple[int, int]:
     """Open a physics client, load the robot with its base fixed, and return (client, body).
+
+    `shifts` (3,) m move the centres of mass of links.
 
     Raises:
         BadInputError: if PyBullet cannot load the URDF, or has no client left.
@@ -181,11 +200,14 @@ def load_robot_body(model: RobotModel, spec: SimulationSpec, visual: bool = Fals
     pybullet.setTimeStep(spec.physics_period, physicsClientId=client)
     pybullet.setGravity(0.0, 0.0, -spec.gravity, physicsClientId=client)
     pybullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1, physicsClientId=client)
+    if any((entry.parameter or name) == "contact_restitution" for name, entry in spec.randomization.items()):
+        # Below 0.2 m/s Bullet would let nothing bounce.
+        pybullet.setPhysicsEngineParameter(restitutionVelocityThreshold=0.0, physicsClientId=client)
     flags = pybullet.URDF_USE_INERTIA_FROM_FILE | pybullet.URDF_USE_SELF_COLLISION
     if not visual:
         flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
     try:
-        with quiet_stdout(), _urdf_file(model, spec) as path:
+        with quiet_stdout(), _urdf_file(model, spec, shifts or {}) as path:
             body = pybullet.loadURDF(str(path), useFixedBase=True, flags=flags, physicsClientId=client)
     except pybullet.error as error:
         pybullet.disconnect(physicsClientId=client)
@@ -249,10 +271,12 @@ def _prepare_joints(model: RobotModel, client: int, body: int) -> None:
 
 
 @contextlib.contextmanager
-def _urdf_file(model: RobotModel, spec: SimulationSpec) -> Iterator[Path]:
-    """Yield a file with the spec's description, ballast added where it is needed, where its meshes are found."""
+def _urdf_file(model: RobotModel, spec: SimulationSpec, shifts: Mapping[str, Array]) -> Iterator[Path]:
+    """Yield a file with the spec's description, with what moves centres of mass, where its meshes are found."""
     original = model.spec.urdf_path
     description = add_ballast(model.spec.description, ballast_radii(model.spec, spec.randomization))
+    if shifts:
+        description = shift_centres(description, shifts)
     if original is not None and original.is_file() and original.read_text("utf-8") == description:
         yield original
         return

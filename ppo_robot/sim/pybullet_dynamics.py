@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,17 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.kinematics import RobotModel
+from ppo_robot.sim.ballast import BALLAST, CORNERS, ballast_masses, ballast_radii
 from ppo_robot.sim.quiet import pybullet
-from ppo_robot.spec.randomization import RandomizationSpec
-from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.task import SimulationSpec
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]
-
-BALLAST = "ballast_of_"
-_CORNERS = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]) / math.sqrt(3.0)
-"""Of a regular tetrahedron, as far from its centre as 1: they add up to zero, and v v^T adds up to 4/3."""
 
 _NOMINAL_FRICTION = 0.5
 NOMINAL = {
@@ -78,7 +72,7 @@ class PybulletDynamics:
         self._limit = model.effort_limit
         self._gains = spec.actuator.position_gain, spec.actuator.velocity_gain
         self._ballast = {
-            place: (radius, [links[f"{BALLAST}{name}_{corner}"] for corner in range(len(_CORNERS))])
+            place: (radius, [links[f"{BALLAST}{name}_{corner}"] for corner in range(len(CORNERS))])
             for place, name in enumerate(self._links)
             if (radius := ballast_radii(model.spec, spec.randomization).get(name)) is not None
         }
@@ -87,9 +81,10 @@ class PybulletDynamics:
         self.friction = [[0.0] * len(self._joints)] * count
         self.position_gain = [[self._gains[0]] * len(self._joints)] * count
         self.velocity_gain = [[self._gains[1]] * len(self._joints)] * count
-        if any((entry.parameter or name) == "contact_restitution" for name, entry in spec.randomization.items()):
-            for client, _ in self._bodies:  # below 0.2 m/s Bullet would let nothing bounce
-                pybullet.setPhysicsEngineParameter(restitutionVelocityThreshold=0.0, physicsClientId=client)
+
+    def replace(self, row: int, client: int, body: int) -> None:
+        """Go on with another body, loaded from the same URDF but for centres of mass."""
+        self._bodies[row] = client, body
 
     def apply(self, values: Values, rows: Iterable[int]) -> None:
         """Set what `values` name for the bodies `rows`; everything else stays nominal."""
@@ -164,61 +159,6 @@ class PybulletDynamics:
             # A joint has one motor. While it drives, it spends the friction; while it is off, it is the friction.
             self.effort[row] = np.maximum(self._limit * strength - friction, 0.0).tolist()
             self.friction[row] = (np.zeros(len(self._joints)) + friction).tolist()
-
-
-def ballast_radii(robot: RobotSpec, entries: Mapping[str, RandomizationSpec]) -> dict[str, float]:
-    """Return how far from its centre of mass each link needs ballast for the shifts that the entries may draw, m.
-
-    Masses at the corners of a tetrahedron move the centre of mass a third of their distance in any direction before
-    nothing is left of the link itself. Near ones add less inertia, at most 3 M |shift| radius.
-    """
-    radii: dict[str, float] = {}
-    for name, entry in entries.items():
-        if (entry.parameter or name) != "centre_of_mass":
-            continue
-        ends = [abs(end) for end in (entry.limits or entry.support)]
-        reach = max(ends) if math.isfinite(max(ends)) else 4.0 * (entry.std or 0.0)
-        for link in entry.only or robot.massive_links:
-            radii[link] = radii.get(link, 0.0) + 3.2 * math.sqrt(3.0) * max(reach, 1e-3)
-    return radii
-
-
-def ballast_masses(mass: float, shift: Array, radius: float) -> Array:
-    """Return the masses (4,) kg at a tetrahedron's corners that move a link's centre of mass by `shift` (3,) m.
-
-    With the rest of `mass` in the middle. Of all such masses those whose sum is least: one corner has none.
-    """
-    parts = 0.75 * mass / radius * (_CORNERS @ shift)
-    parts -= parts.min()
-    total = float(parts.sum())
-    return parts * min(1.0, 0.95 * mass / total) if total > 0.0 else parts
-
-
-def add_ballast(description: str, radii: Mapping[str, float]) -> str:
-    """Return the URDF with four massless links around the centre of mass of each link of `radii` (m).
-
-    PyBullet has no call that moves a centre of mass; masses on links fixed to it do.
-    """
-    if not radii:
-        return description
-    root = ElementTree.fromstring(description)  # noqa: S314 - a robot's own file, checked when it was loaded
-    for link in list(root.findall("link")):
-        name = str(link.get("name"))
-        if name not in radii:
-            continue
-        origin = link.find("inertial/origin")
-        centre = np.array([float(part) for part in ("0 0 0" if origin is None else origin.get("xyz", "0 0 0")).split()])
-        for corner, direction in enumerate(_CORNERS):
-            place = centre + radii[name] * direction
-            joint = ElementTree.SubElement(root, "joint", name=f"{BALLAST}{name}_{corner}_joint", type="fixed")
-            ElementTree.SubElement(joint, "parent", link=name)
-            ElementTree.SubElement(joint, "child", link=f"{BALLAST}{name}_{corner}")
-            ElementTree.SubElement(joint, "origin", xyz=" ".join(repr(float(part)) for part in place))
-            ballast = ElementTree.SubElement(root, "link", name=f"{BALLAST}{name}_{corner}")
-            inertial = ElementTree.SubElement(ballast, "inertial")
-            ElementTree.SubElement(inertial, "mass", value="0")
-            ElementTree.SubElement(inertial, "inertia", ixx="0", ixy="0", ixz="0", iyy="0", iyz="0", izz="0")
-    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _read_link(client: int, body: int, index: int) -> _Link:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ppo_robot.kinematics import RobotModel
 from ppo_robot.sim.draws import Entry, bind, parameter_labels
 from ppo_robot.sim.randomness import EpisodeStreams
+from ppo_robot.sim.step_draws import StepDraws
 from ppo_robot.spec.randomization import PARAMETERS
 from ppo_robot.spec.task import TaskSpec
 from ppo_robot.state import RobotState
@@ -77,6 +78,9 @@ class Randomization:
             when: [index for index, entry in enumerate(self.entries) if entry.spec.when == when]
             for when in ("start", "reset", "interval", "step")
         }
+        stepped = self._when["step"]
+        entries, places = [self.entries[i] for i in stepped], [self._place[i] for i in stepped]
+        self._steps = StepDraws(entries, places, self._streams, batch)
         self._of: dict[str, list[int]] = {}
         for index, entry in enumerate(self.entries):
             self._of.setdefault(entry.parameter, []).append(index)
@@ -116,9 +120,12 @@ class Randomization:
                 self.drawn[rows, self._place[index]] = entry.nominal
         self._draw(self._when["start"], rows, self._run_streams)
         held = [index for index in self._when["interval"] if self.entries[index].spec.duration is None]
-        self._draw([*self._when["reset"], *held, *self._when["step"]], rows, self._streams)
+        self._draw([*self._when["reset"], *held], rows, self._streams)
+        own = rows[:, None], np.array(self._when["step"], dtype=np.intp)
+        self._steps.begin(rows, self._episode_share[own], self._acting[own])
         for index in self._when["interval"]:
             self._schedule(index, rows)
+        self._steps.draw(self.drawn, rows)
         self._ends[rows] = 0
         self._lag[rows] = 0.0
         self._held[rows] = 0
@@ -131,7 +138,7 @@ class Randomization:
         """Draw for the control period that begins, of robots that are as `truth` says."""
         if not self.entries:
             return
-        self._draw(self._when["step"], self._all, self._streams)
+        self._steps.draw(self.drawn, self._all)
         fired = self._advance_intervals() if self._when["interval"] else self._all[:0]
         self._join([name for name in self._joined if self._moves(name)], self._all)
         self._hand_out(fired, self._all if self._when["step"] else fired)  # at each step no plant draws anything
@@ -251,7 +258,7 @@ class Randomization:
         """Begin dropouts, and go on with those that have begun; the last state is repeated meanwhile."""
         if self.dropped is None:
             return
-        begins = self._streams.uniform(self._all, 1)[:, 0] < self.values["dropout_probability"][:, 0]
+        begins = self._steps.lot < self.values["dropout_probability"][:, 0]
         hold = self.values.get("dropout_hold")
         length = np.ones(len(self._all)) if hold is None else np.maximum(1.0, np.rint(hold[:, 0] / self._period))
         self._held = np.where(self._held > 0, self._held - 1, np.where(begins, length, 0)).astype(np.int64)

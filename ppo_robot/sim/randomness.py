@@ -92,3 +92,32 @@ class EpisodeStreams(_Streams):
             "has_uint32": 0,
             "uinteger": 0,
         }
+
+
+class NumberBlocks:
+    """Raw numbers for each control period of B episodes, drawn for many periods at once: a call for each costs more."""
+
+    PERIODS = 16
+
+    def __init__(self, streams: _Streams, batch: int, uniform: int, normal: int) -> None:
+        """Prepare for `uniform` and `normal` numbers a period from streams; call `begin` before the first `take`."""
+        self._streams = streams
+        self._uniform = np.zeros((batch, self.PERIODS, uniform))
+        self._normal = np.zeros((batch, self.PERIODS, normal))
+        self._cursor = np.full(batch, self.PERIODS, dtype=np.intp)
+
+    def begin(self, rows: NDArray[np.intp]) -> None:
+        """Forget what was drawn ahead for `rows` (k,): an episode begins."""
+        self._cursor[rows] = self.PERIODS
+
+    def take(self, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Return the uniform (k, u) and the normal (k, n) numbers of the next period of `rows` (k,)."""
+        empty = rows[self._cursor[rows] == self.PERIODS]
+        if len(empty):
+            for block, draw in ((self._uniform, self._streams.uniform), (self._normal, self._streams.normal)):
+                if block.shape[2]:
+                    block[empty] = draw(empty, block[0].size).reshape(len(empty), *block.shape[1:])
+            self._cursor[empty] = 0
+        cursor = self._cursor[rows]
+        self._cursor[rows] += 1
+        return self._uniform[rows, cursor], self._normal[rows, cursor]
