@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.kinematics import RobotModel
-from ppo_robot.sim.draws import Entry, bind, parameter_labels
+from ppo_robot.sim.draw_table import DrawTable, StepDraws
+from ppo_robot.sim.draws import bind, parameter_labels
+from ppo_robot.sim.intervals import Intervals
 from ppo_robot.sim.randomness import EpisodeStreams
-from ppo_robot.sim.step_draws import StepDraws
 from ppo_robot.spec.randomization import PARAMETERS
 from ppo_robot.spec.task import TaskSpec
 from ppo_robot.state import RobotState
@@ -42,7 +43,7 @@ class Randomization:
         values: those values by parameter, entries of one parameter combined.
         substeps: (B,) physics steps of the control period that begins, or None where all have the task's own number.
         load: (B, J) N·m on the joints in the control period that begins, or None.
-        share: (E, 2) how much of each entry's range episodes that begin now draw from (see `Entry.values`).
+        dropped: (B,) whether the state at the end of that period is lost, or None where none ever is.
     """
 
     def __init__(self, task: TaskSpec, model: RobotModel, nominal: Mapping[str, float], batch: int) -> None:
@@ -53,40 +54,30 @@ class Randomization:
         """
         self.entries = bind(task.simulation.randomization, model.spec, nominal)
         self.names = tuple(label for entry in self.entries for label in entry.labels)
-        self._plant: Part | None = None
-        self._path: Sequence[Part] = ()
+        self.drawn = np.zeros((batch, len(self.names)))
         self.substeps: NDArray[np.int64] | None = None
         self.load: Array | None = None
-        self.drawn = np.zeros((batch, len(self.names)))
-        self.share = np.ones((len(self.entries), 2))
-        self._episode_share = np.ones((batch, len(self.entries), 2))
-        self._acting = np.ones((batch, len(self.entries)), dtype=bool)
+        self._plant: Part | None = None
+        self._path: Sequence[Part] = ()
         self._all = np.arange(batch)
         self._model = model
         self._period, self._physics, self._substeps = task.control_period, task.simulation.physics_period, task.substeps
-        self._streams, self._run_streams = EpisodeStreams(batch), EpisodeStreams(batch)
-        self._due = np.zeros((batch, len(self.entries)), dtype=np.int64)  # control periods until the next draw,
-        self._ends = np.zeros((batch, len(self.entries)), dtype=np.int64)  # and until the present one ends
-        self._lag = np.zeros(batch)
-        self._held = np.zeros(batch, dtype=np.int64)
         self._place: list[slice] = []
         for entry in self.entries:
             begin = self._place[-1].stop if self._place else 0
             self._place.append(slice(begin, begin + len(entry.columns)))
             self.drawn[:, self._place[-1]] = entry.nominal
-        self._when = {
-            when: [index for index, entry in enumerate(self.entries) if entry.spec.when == when]
-            for when in ("start", "reset", "interval", "step")
-        }
-        stepped = self._when["step"]
-        entries, places = [self.entries[i] for i in stepped], [self._place[i] for i in stepped]
-        self._steps = StepDraws(entries, places, self._streams, batch)
+        self._spans = np.array([entry.spec.episodes for entry in self.entries]).reshape(-1, 2)
+        self._bind_draws(batch)
         self._of: dict[str, list[int]] = {}
         for index, entry in enumerate(self.entries):
             self._of.setdefault(entry.parameter, []).append(index)
         self._joined: list[str] = []  # parameters that are not simply a part of `drawn`
         self.values: dict[str, Array] = {name: self._bind_values(name, batch) for name in self._of}
+        self._moving = [name for name in self._joined if self._moves(name)]
         self.dropped = np.zeros(batch, dtype=bool) if "dropout_probability" in self.values else None
+        self._lag = np.zeros(batch)
+        self._held = np.zeros(batch, dtype=np.int64)
 
     def __bool__(self) -> bool:
         """Whether anything is drawn at all."""
@@ -95,6 +86,12 @@ class Randomization:
     def serve(self, plant: Part, *path: Part) -> None:
         """Hand what is drawn to a plant, and to what lies between it and the policy: servo and sensors."""
         self._plant, self._path = plant, path
+
+    def set_share(self, share: Array) -> None:
+        """Let episodes that begin from now on draw from shares (E, 2) of the entries' ranges (see `Entry.values`)."""
+        self._share = np.array(share, dtype=float).reshape(len(self.entries), 2)
+        for when, table in self._tables.items():
+            table.set_share(self._share[self._when[when]])
 
     def highest(self, parameter: str) -> float:
         """Return the largest value that a parameter can take, 0 where it is not drawn: for the sizes of buffers."""
@@ -111,22 +108,18 @@ class Randomization:
             self._streams.begin(row, words[place])
             if self._when["start"]:
                 self._run_streams.begin(row, words[place], EpisodeStreams.RUN)
-        self._episode_share[rows] = self.share
         lot = self._streams.uniform(rows, 1)
-        for index, entry in enumerate(self.entries):
-            low, high = entry.spec.episodes
-            self._acting[rows, index] = (lot[:, 0] >= low) & (lot[:, 0] < high)
-            if entry.spec.duration is not None:
-                self.drawn[rows, self._place[index]] = entry.nominal
-        self._draw(self._when["start"], rows, self._run_streams)
-        held = [index for index in self._when["interval"] if self.entries[index].spec.duration is None]
-        self._draw([*self._when["reset"], *held], rows, self._streams)
-        own = rows[:, None], np.array(self._when["step"], dtype=np.intp)
-        self._steps.begin(rows, self._episode_share[own], self._acting[own])
-        for index in self._when["interval"]:
-            self._schedule(index, rows)
+        acting = (lot >= self._spans[:, 0]) & (lot < self._spans[:, 1])
+        for when, streams in (("start", self._run_streams), ("reset", self._streams)):
+            table = self._tables[when]
+            if len(table.columns):
+                value = table.draw(streams.uniform(rows, table.uniform), streams.normal(rows, table.normal))
+                value = np.where(acting[:, self._when[when]][:, table.owner], value, table.nominal)
+                self.drawn[rows[:, None], table.columns] = value
+        chosen = self._when["interval"]
+        self._intervals.begin(self.drawn, rows, self._share[chosen], acting[:, chosen])
+        self._steps.begin(rows, acting[:, self._when["step"]])
         self._steps.draw(self.drawn, rows)
-        self._ends[rows] = 0
         self._lag[rows] = 0.0
         self._held[rows] = 0
         if self.dropped is not None:
@@ -139,8 +132,8 @@ class Randomization:
         if not self.entries:
             return
         self._steps.draw(self.drawn, self._all)
-        fired = self._advance_intervals() if self._when["interval"] else self._all[:0]
-        self._join([name for name in self._joined if self._moves(name)], self._all)
+        fired = self._intervals.advance(self.drawn)
+        self._join(self._moving, self._all)
         self._hand_out(fired, self._all if self._when["step"] else fired)  # at each step no plant draws anything
         self._set_period()
         self._set_load(truth)
@@ -157,6 +150,22 @@ class Randomization:
         """Return where joints go that servos with wrong zeros hold at the reference (S, B, J) rad."""
         zero = self.values.get("joint_zero")
         return reference if zero is None else reference - zero
+
+    def _bind_draws(self, batch: int) -> None:
+        """Lay out what is drawn when."""
+        self._streams, self._run_streams = EpisodeStreams(batch), EpisodeStreams(batch)
+        self._when = {
+            when: [index for index, entry in enumerate(self.entries) if entry.spec.when == when]
+            for when in ("start", "reset", "interval", "step")
+        }
+        own = {
+            when: ([self.entries[index] for index in indices], [self._place[index] for index in indices])
+            for when, indices in self._when.items()
+        }
+        self._tables = {when: DrawTable(*own[when]) for when in ("start", "reset", "step")}
+        self._steps = StepDraws(self._tables["step"], self._streams, batch)
+        self._intervals = Intervals(*own["interval"], self._streams, self._period, batch)
+        self.set_share(np.ones((len(self.entries), 2)))
 
     def _bind_values(self, name: str, batch: int) -> Array:
         """Return the values (B, w) of a parameter: a part of `drawn` itself where one entry draws all of them."""
@@ -185,45 +194,6 @@ class Randomization:
 
     def _moves(self, name: str) -> bool:
         return any(self.entries[index].spec.when in ("interval", "step") for index in self._of[name])
-
-    def _draw(self, indices: Sequence[int], rows: Rows, streams: EpisodeStreams) -> None:
-        """Draw the entries `indices` anew in `rows` (k,), all of them from two arrays of raw numbers."""
-        if not indices or not len(rows):
-            return
-        entries = [self.entries[index] for index in indices]
-        raws = _raw_numbers(entries, rows, streams)
-        for index, entry, raw in zip(indices, entries, raws, strict=True):
-            value = entry.values(raw, self._episode_share[rows, index])
-            if entry.spec.episodes != (0.0, 1.0):
-                value = np.where(self._acting[rows, index][:, None], value, entry.nominal)
-            self.drawn[rows, self._place[index]] = value
-
-    def _schedule(self, index: int, rows: Rows) -> None:
-        """Draw when the entry `index` is drawn next."""
-        low, high = self.entries[index].spec.interval or (0.0, 0.0)
-        wait = low + (high - low) * self._streams.uniform(rows, 1)[:, 0]
-        self._due[rows, index] = np.maximum(1, np.rint(wait / self._period))
-
-    def _advance_intervals(self) -> Rows:
-        """Draw the entries whose time has come and end those that are over; return the rows where either happened."""
-        self._due -= 1
-        self._ends -= 1
-        changed = np.zeros(len(self._all), dtype=bool)
-        for index in self._when["interval"]:
-            entry = self.entries[index]
-            if entry.spec.duration is not None:
-                over = np.flatnonzero(self._ends[:, index] == 0)
-                self.drawn[over, self._place[index]] = entry.nominal
-                changed[over] = True
-            rows = np.flatnonzero(self._due[:, index] <= 0)
-            if not len(rows):
-                continue
-            self._draw([index], rows, self._streams)
-            self._schedule(index, rows)
-            if entry.spec.duration is not None:
-                self._ends[rows, index] = max(1, round(entry.spec.duration / self._period))
-            changed[rows] = True
-        return np.flatnonzero(changed)
 
     def _hand_out(self, plant_rows: Rows, path_rows: Rows) -> None:
         if self._plant is not None and len(plant_rows):
@@ -263,20 +233,3 @@ class Randomization:
         length = np.ones(len(self._all)) if hold is None else np.maximum(1.0, np.rint(hold[:, 0] / self._period))
         self._held = np.where(self._held > 0, self._held - 1, np.where(begins, length, 0)).astype(np.int64)
         self.dropped[:] = self._held > 0
-
-
-def _raw_numbers(entries: Sequence[Entry], rows: Rows, streams: EpisodeStreams) -> list[Array]:
-    """Draw all uniform and then all normal numbers that the entries take; return those of each, (k, numbers)."""
-    counts = {kind: sum(e.numbers for e in entries if e.is_normal == kind) for kind in (False, True)}
-    pools = {
-        False: streams.uniform(rows, counts[False]) if counts[False] else None,
-        True: streams.normal(rows, counts[True]) if counts[True] else None,
-    }
-    raws, used = [], {False: 0, True: 0}
-    for entry in entries:
-        begin = used[entry.is_normal]
-        used[entry.is_normal] = begin + entry.numbers
-        pool = pools[entry.is_normal]
-        assert pool is not None  # noqa: S101 - drawn above for every kind that has an entry
-        raws.append(pool[:, begin : begin + entry.numbers])
-    return raws

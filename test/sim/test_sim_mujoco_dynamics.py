@@ -63,9 +63,8 @@ def test_every_parameter_counts_and_nominal_values_give_the_nominal_bits() -> No
     nominal = swing(plant)
     rng = np.random.default_rng(0)
     whole = drawn(rng)
-    none = {
-        name: np.full(np.shape(value), NOMINAL.get(name, 1.0 if name in FACTORS else 0.0)) for name, value in whole.items()
-    }
+    rest = NOMINAL | dict.fromkeys(FACTORS, 1.0)
+    none = {name: np.full(np.shape(value), rest.get(name, 0.0)) for name, value in whole.items()}
     for name, value in whole.items():
         apply(plant, **none | {name: value})
         assert np.array_equal(swing(plant), nominal) == name.startswith("contact")

@@ -107,7 +107,7 @@ def test_the_base_stays_where_it_is_whatever_is_drawn(make: Make) -> None:
 
 
 @pytest.mark.parametrize("friction", [0.1, 0.4])
-def test_a_contacts_friction_is_that_of_the_pair_and_not_of_each(friction: float, block: RobotModel, make: Make) -> None:
+def test_a_contacts_friction_is_that_of_the_pair(friction: float, block: RobotModel, make: Make) -> None:
     plant = make(block)
     apply(plant, contact_friction=friction)
     plant.reset(np.array([[0.0, 0.0]]), ONE, np.array([[2.0, 0.0]]))
