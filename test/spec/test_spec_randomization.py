@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,13 @@ def test_the_full_set_is_reach_but_for_what_it_draws() -> None:
     full, reach = load_task("reach_randomized"), load_task("reach")
     simulation = dataclasses.replace(full.simulation, randomization={})
     assert dataclasses.replace(full, name="reach", simulation=simulation) == reach
+
+
+def test_the_documentation_has_every_parameter_as_it_is() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "randomization.md").read_text(encoding="utf-8")
+    for name, parameter in PARAMETERS.items():
+        cells = (f"`{name}`", parameter.per.replace("_", " "), parameter.unit, parameter.meets)
+        assert f"| {' | '.join(cells)} | {', '.join(parameter.when)} | {parameter.doc} |" in text
 
 
 def test_support() -> None:
