@@ -18,6 +18,8 @@ from ppo_robot.mdp.terminations import TerminationAny
 from ppo_robot.mdp.view import View, sum_of_squares
 from ppo_robot.sim.actuator import PositionServo
 from ppo_robot.sim.command import make_command_path
+from ppo_robot.sim.critic import CriticObserver
+from ppo_robot.sim.diagnosis import diagnose
 from ppo_robot.sim.plants import PlantName, make_plant
 from ppo_robot.sim.randomization import Randomization
 from ppo_robot.sim.randomness import STATE_WORDS, EnvironmentStreams
@@ -45,6 +47,8 @@ class StepResult:
     Attributes:
         observation: (B, O) float32; where an episode ended, already the first one of the next episode.
         final_observation: (B, O) float32, the last one of the episode that ended; equal to `observation` elsewhere.
+        critic_observation: (B, C) float32, what the critic sees when the policy sees `observation`.
+        final_critic_observation: (B, C) float32, likewise for `final_observation`.
         reward: (B,).
         terminated: (B,) bool, the task ended for good.
         truncated: (B,) bool, time ran out without a termination.
@@ -53,6 +57,8 @@ class StepResult:
 
     observation: NDArray[np.float32]
     final_observation: NDArray[np.float32]
+    critic_observation: NDArray[np.float32]
+    final_critic_observation: NDArray[np.float32]
     reward: Array
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
@@ -102,6 +108,7 @@ class BatchEnv:
         self.randomization.serve(self.plant, self.servo, self.sensors)
         self.actions = ActionPath(task.action, self.model, task.control_period, self.batch)
         self.observer = Observer(task.observations, self.batch)
+        self.critic = CriticObserver(task, self.batch)
         self.rewards = RewardSum(task.rewards, task.control_period)
         self.terminations = TerminationAny(task.terminations)
         self.hold = HoldTracker(task.success, task.control_period, self.batch)
@@ -184,7 +191,10 @@ class BatchEnv:
         view = self._measured_view(rows)
         observation = self.observer.reset(view, rows)
         if not np.isfinite(observation).all():
-            raise RunFailedError(self._diagnose(view, rows))
+            raise RunFailedError(diagnose([self.indices[row] for row in rows], view, self.observer.terms))
+        truth = self._view(self.plant.truth, rows)
+        self.critic.reset(truth, observation, rows)
+        self._check_critic(truth, rows)
         return observation
 
     def step(self, action: NDArray[np.floating], autoreset: bool = True) -> StepResult:
@@ -203,6 +213,8 @@ class BatchEnv:
         result = StepResult(
             observation=tick.observation,
             final_observation=tick.observation,
+            critic_observation=self.critic.seen,
+            final_critic_observation=self.critic.seen,
             reward=tick.reward,
             terminated=tick.terminated,
             truncated=ended & ~tick.terminated,
@@ -212,6 +224,7 @@ class BatchEnv:
         if autoreset and len(rows):
             result.final_observation = tick.observation.copy()
             result.observation[rows] = self.reset(rows)
+            result.critic_observation = self.critic.seen
         return result
 
     def replay(self, episode_step: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -261,7 +274,10 @@ class BatchEnv:
         measured = self._measured_view(self._all)
         observation = self.observer.observe(measured, self._all)
         if not (np.isfinite(observation).all() and np.isfinite(reward).all()):
-            raise RunFailedError(self._diagnose(measured, self._all, shares))
+            names = self.rewards.names
+            raise RunFailedError(diagnose(self.indices, measured, self.observer.terms, names, shares))
+        self.critic.observe(view, observation, self._all)
+        self._check_critic(view, self._all)
         return _Tick(view, observation, reward, self.terminations.evaluate(view))
 
     def _account(self, view: View, reward: Array, shares: Array) -> None:
@@ -300,16 +316,10 @@ class BatchEnv:
             action=targets.action if whole else targets.action[rows],
             previous_action=targets.previous_action if whole else targets.previous_action[rows],
             self_collision=self.plant.self_collision if whole else self.plant.self_collision[rows],
+            drawn=self.randomization.drawn if whole else self.randomization.drawn[rows],
         )
 
-    def _diagnose(self, view: View, rows: Rows, shares: Array | None = None) -> str:
-        """Name the environment and the term whose value is not finite, or not in single precision."""
-        values = [(f"observation term '{term.name}'", term.value(view)) for term in self.observer.terms]
-        if shares is not None:
-            values += [(f"reward term '{name}'", shares[:, [column]]) for column, name in enumerate(self.rewards.names)]
-        for term, value in values:
-            with np.errstate(over="ignore"):
-                bad = ~np.isfinite(value.astype(np.float32)).all(axis=1)
-            if bad.any():
-                return f"{term} is not finite in environment {self.indices[rows[np.flatnonzero(bad)[0]]]}"
-        return "the sum of the reward terms is not finite"
+    def _check_critic(self, truth: View, rows: Rows) -> None:
+        if self.critic.observer is not None and not np.isfinite(self.critic.seen[rows]).all():
+            indices = [self.indices[row] for row in rows]
+            raise RunFailedError(diagnose(indices, truth, self.critic.observer.terms))

@@ -137,6 +137,9 @@ class TaskSpec:
     start: StartSpec = field(default_factory=StartSpec)
     success: SuccessSpec = field(default_factory=SuccessSpec)
     simulation: SimulationSpec = field(default_factory=SimulationSpec)
+    critic_observations: dict[str, ObservationTermSpec] = setting(
+        {}, sparse=True, doc="what the critic sees, of the true state; none: what the policy sees"
+    )
 
     def __post_init__(self) -> None:
         ratio = self.control_period / self.simulation.physics_period
