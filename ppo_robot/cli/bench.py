@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ppo_robot.policy.bundle import Bundle
+    from ppo_robot.spec.experiment import Experiment
 
 HELP = "measure speed and print figures"
 EXAMPLE = "ppo-robot bench rollout --json out.json"
@@ -38,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--training", default="default", help="rollout: a file of config/training, or a path")
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="rollout: override a value"
+    )
+    parser.add_argument(
+        "--randomization",
+        choices=["on", "off"],
+        help="rollout: rollouts alone, with all that the task draws beside none of it, or with none; a task that draws"
+        " nothing stands for the one called after it with _randomized",
     )
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="of node, telemetry, latency (default: reach)")
     parser.add_argument("--rounds", type=int, default=5, help="rollout: measurements of each, interleaved (default: 5)")
@@ -107,12 +114,34 @@ def _rollout(args: argparse.Namespace) -> dict[str, Any]:
     from ppo_robot.training.progress import counting
 
     experiment = load_experiment(args.task, args.robot, args.training, 0, args.overrides)
+    if args.randomization is not None:
+        return _randomization(args, experiment)
     with counting("rounds", args.rounds) as advance:
         figures = bench_rollout(experiment, args.rounds, args.seconds or 5.0, advance)
     for name in ("raw_steps_per_s", "rollout_steps_per_s", "train_steps_per_s"):
         print(f"{name:<20} {figures[name]:>10,.0f}")
     for name in ("rollout_over_raw", "train_over_raw"):
         print(f"{name:<20} {figures[name]:>10.2f}")
+    return figures
+
+
+def _randomization(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
+    from ppo_robot.spec.experiment import load_experiment
+    from ppo_robot.spec.robot import find_config
+    from ppo_robot.training.bench_randomization import bench_randomization
+    from ppo_robot.training.progress import counting
+
+    full = find_config("tasks", args.task).with_name(f"{args.task}_randomized.yaml")
+    draws = bool(experiment.task.simulation.randomization)
+    if args.randomization == "on" and not draws and full.is_file():
+        experiment = load_experiment(str(full), args.robot, args.training, 0, args.overrides)
+    with counting("rounds", args.rounds) as advance:
+        figures = bench_randomization(
+            experiment, args.randomization == "on", args.rounds, args.seconds or 5.0, advance
+        )
+    for name, value in figures.items():
+        if isinstance(value, float):
+            print(f"{name:<28} {value:>10,.{2 if 'over' in name else 0}f}")
     return figures
 
 

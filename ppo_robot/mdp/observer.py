@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.mdp.observations import OBSERVATIONS
+from ppo_robot.mdp.terms import Registry
 from ppo_robot.mdp.view import View
 from ppo_robot.spec.task import ObservationTermSpec
 
@@ -44,8 +45,14 @@ class Observer:
     A term's history lies oldest first, and starts filled with its first value: never with zeros, which would be a pose.
     """
 
-    def __init__(self, terms: Mapping[str, ObservationTermSpec], batch: int) -> None:
-        """Bind the terms.
+    def __init__(
+        self,
+        terms: Mapping[str, ObservationTermSpec],
+        batch: int,
+        registry: Registry[Callable[..., Array]] = OBSERVATIONS,
+        room: str = "observations",
+    ) -> None:
+        """Bind the terms, which `registry` holds; `room` names their place in the task.
 
         Raises:
             SpecError: if a term or a parameter is unknown.
@@ -53,9 +60,9 @@ class Observer:
         self.terms = tuple(
             ObservationTerm(
                 name,
-                OBSERVATIONS.bind(spec.term or name, spec.params, f"observations.{name}"),
+                registry.bind(spec.term or name, spec.params, f"{room}.{name}"),
                 spec,
-                **OBSERVATIONS.facts(spec.term or name),
+                **registry.facts(spec.term or name),
             )
             for name, spec in terms.items()
         )

@@ -16,11 +16,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Registry(Generic[F]):
     """Named functions of one kind (observations, rewards, …) whose keyword parameters a task may set."""
 
-    def __init__(self, kind: str) -> None:
-        """Name the kind for error messages."""
+    def __init__(self, kind: str, base: Registry[F] | None = None) -> None:
+        """Name the kind for error messages; what `base` holds by now is in this registry too."""
         self.kind = kind
-        self._functions: dict[str, F] = {}
-        self._facts: dict[str, dict[str, str]] = {}
+        self._functions: dict[str, F] = dict(base._functions) if base is not None else {}
+        self._facts: dict[str, dict[str, str]] = dict(base._facts) if base is not None else {}
 
     def register(self, **facts: str) -> Callable[[F], F]:
         """Add the decorated function under its own name, with facts such as its unit and frame."""

@@ -28,6 +28,7 @@ class View:
         action: (B, A) the newest action, in [-1, 1].
         previous_action: (B, A) the one before it.
         self_collision: (B,) bool, links of a listed pair touch; always false on the robot, which cannot feel it.
+        drawn: (B, n) what randomization drew for these robots; nothing on the robot, where nobody knows.
     """
 
     model: RobotModel
@@ -39,6 +40,7 @@ class View:
     action: Array
     previous_action: Array
     self_collision: NDArray[np.bool_]
+    drawn: Array | None = None
 
     @cached_property
     def tool_position(self) -> Array:

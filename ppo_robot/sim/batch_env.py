@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,10 @@ from ppo_robot.mdp.terminations import TerminationAny
 from ppo_robot.mdp.view import View, sum_of_squares
 from ppo_robot.sim.actuator import PositionServo
 from ppo_robot.sim.command import make_command_path
+from ppo_robot.sim.critic import CriticObserver
+from ppo_robot.sim.diagnosis import diagnose
 from ppo_robot.sim.plants import PlantName, make_plant
+from ppo_robot.sim.randomization import Randomization
 from ppo_robot.sim.randomness import STATE_WORDS, EnvironmentStreams
 from ppo_robot.sim.sensors import Sensors
 from ppo_robot.sim.start import start_poses
@@ -44,6 +47,8 @@ class StepResult:
     Attributes:
         observation: (B, O) float32; where an episode ended, already the first one of the next episode.
         final_observation: (B, O) float32, the last one of the episode that ended; equal to `observation` elsewhere.
+        critic_observation: (B, C) float32, what the critic sees when the policy sees `observation`.
+        final_critic_observation: (B, C) float32, likewise for `final_observation`.
         reward: (B,).
         terminated: (B,) bool, the task ended for good.
         truncated: (B,) bool, time ran out without a termination.
@@ -52,6 +57,8 @@ class StepResult:
 
     observation: NDArray[np.float32]
     final_observation: NDArray[np.float32]
+    critic_observation: NDArray[np.float32]
+    final_critic_observation: NDArray[np.float32]
     reward: Array
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
@@ -96,12 +103,12 @@ class BatchEnv:
         self.streams = EnvironmentStreams(seed, indices)
         self.plant = make_plant(plant, self.model, task.simulation, self.batch)
         self.command = make_command_path(robot, task, self.batch)
-        self.servo = PositionServo(
-            task.simulation.actuator, self.model, task.simulation.physics_period, task.substeps, self.batch
-        )
-        self.sensors = Sensors(task.simulation.sensors, task.control_period, self.batch, self.model.joints)
+        self.randomization = Randomization(task, self.model, self.plant.nominal, self.batch)
+        self.servo, self.sensors = self._make_path()
+        self.randomization.serve(self.plant, self.servo, self.sensors)
         self.actions = ActionPath(task.action, self.model, task.control_period, self.batch)
         self.observer = Observer(task.observations, self.batch)
+        self.critic = CriticObserver(task, self.batch)
         self.rewards = RewardSum(task.rewards, task.control_period)
         self.terminations = TerminationAny(task.terminations)
         self.hold = HoldTracker(task.success, task.control_period, self.batch)
@@ -119,6 +126,16 @@ class BatchEnv:
     def action_size(self) -> int:
         """Length of an action."""
         return self.model.joints
+
+    @property
+    def drawn(self) -> Array:
+        """(B, n) what is drawn for the running episodes, by `drawn_names`; see `Randomization.drawn`."""
+        return self.randomization.drawn
+
+    @property
+    def drawn_names(self) -> tuple[str, ...]:
+        """(n,) names of the columns of `drawn`."""
+        return self.randomization.names
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -153,14 +170,20 @@ class BatchEnv:
         rows = self._all if rows is None else rows
         for row in rows.tolist():
             self.episode_random[row] = self.streams.pack(row)
-        start_poses(self.plant, self.task.start, self.actions.lower, self.actions.upper, self.streams, rows)
+        drawn = self.randomization
+        drawn.on_reset(rows, self.episode_random[rows])
+        bounds = self.actions.lower, self.actions.upper
+        shift, velocity = drawn.values.get("start_position"), drawn.values.get("start_velocity")
+        start_poses(self.plant, self.task.start, *bounds, self.streams, rows, shift, velocity)
         if self.fixed_goal is None:
             self.goal_position[rows] = self._draw_goal(self.robot.workspace, rows, self.streams.uniform)
         else:
             self.goal_position[rows] = self.fixed_goal
-        self.command.reset(self.plant.truth, rows)
-        self.servo.reset(self.plant.truth.joint_position[rows], rows)
-        self.sensors.reset(self.plant.truth, rows, self.streams)
+        encoded = drawn.encode(self.plant.truth)
+        rest = np.zeros_like(encoded.joint_velocity)  # an envelope arms where the robot stands
+        self.command.reset(encoded if velocity is None else replace(encoded, joint_velocity=rest), rows)
+        self.servo.reset(encoded.joint_position[rows], rows)
+        self.sensors.reset(encoded, rows, self.streams)
         self.actions.reset(self.sensors.measured.joint_position[rows], rows)
         self.hold.reset(rows)
         self.episode_step[rows] = 0
@@ -168,7 +191,10 @@ class BatchEnv:
         view = self._measured_view(rows)
         observation = self.observer.reset(view, rows)
         if not np.isfinite(observation).all():
-            raise RunFailedError(self._diagnose(view, rows))
+            raise RunFailedError(diagnose([self.indices[row] for row in rows], view, self.observer.terms))
+        truth = self._view(self.plant.truth, rows)
+        self.critic.reset(truth, observation, rows)
+        self._check_critic(truth, rows)
         return observation
 
     def step(self, action: NDArray[np.floating], autoreset: bool = True) -> StepResult:
@@ -187,6 +213,8 @@ class BatchEnv:
         result = StepResult(
             observation=tick.observation,
             final_observation=tick.observation,
+            critic_observation=self.critic.seen,
+            final_critic_observation=self.critic.seen,
             reward=tick.reward,
             terminated=tick.terminated,
             truncated=ended & ~tick.terminated,
@@ -196,6 +224,7 @@ class BatchEnv:
         if autoreset and len(rows):
             result.final_observation = tick.observation.copy()
             result.observation[rows] = self.reset(rows)
+            result.critic_observation = self.critic.seen
         return result
 
     def replay(self, episode_step: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -219,11 +248,25 @@ class BatchEnv:
         self.episode_action[:] = actions
         return observation
 
+    def _make_path(self) -> tuple[PositionServo, Sensors]:
+        """Return servo and sensors, with room for what is drawn of their delays and of the control period."""
+        spec, period, drawn = self.task.simulation, self.task.control_period, self.randomization
+        paced = "control_period" in drawn.values
+        longest = drawn.highest("action_latency") if paced or "action_latency" in drawn.values else None
+        servo = PositionServo(
+            spec.actuator, self.model, spec.physics_period, self.task.substeps, self.batch, longest
+        )
+        late, shortest = drawn.highest("observation_latency"), spec.physics_period if paced else None
+        return servo, Sensors(spec.sensors, period, self.batch, self.model.joints, late, shortest)
+
     def _tick(self, action: NDArray[np.floating]) -> _Tick:
         """Advance every robot by one control period, whether or not its episode has ended."""
         target = self.actions.apply(action)
-        self.plant.step(self.servo.advance(self.command.advance(target, self.plant.truth)))
-        self.sensors.measure(self.plant.truth, self.streams)
+        drawn = self.randomization
+        drawn.on_step(self.plant.truth)
+        commanded = self.command.advance(target, drawn.encode(self.plant.truth))
+        self.plant.step(drawn.decode(self.servo.advance(commanded, drawn.substeps)), drawn.substeps, drawn.load)
+        self.sensors.measure(drawn.encode(self.plant.truth), self.streams, drawn.dropped)
         self.episode_step += 1
         view = self._view(self.plant.truth, self._all)
         reward, shares = self.rewards.evaluate(view)
@@ -231,7 +274,10 @@ class BatchEnv:
         measured = self._measured_view(self._all)
         observation = self.observer.observe(measured, self._all)
         if not (np.isfinite(observation).all() and np.isfinite(reward).all()):
-            raise RunFailedError(self._diagnose(measured, self._all, shares))
+            names = self.rewards.names
+            raise RunFailedError(diagnose(self.indices, measured, self.observer.terms, names, shares))
+        self.critic.observe(view, observation, self._all)
+        self._check_critic(view, self._all)
         return _Tick(view, observation, reward, self.terminations.evaluate(view))
 
     def _account(self, view: View, reward: Array, shares: Array) -> None:
@@ -270,16 +316,10 @@ class BatchEnv:
             action=targets.action if whole else targets.action[rows],
             previous_action=targets.previous_action if whole else targets.previous_action[rows],
             self_collision=self.plant.self_collision if whole else self.plant.self_collision[rows],
+            drawn=self.randomization.drawn if whole else self.randomization.drawn[rows],
         )
 
-    def _diagnose(self, view: View, rows: Rows, shares: Array | None = None) -> str:
-        """Name the environment and the term whose value is not finite, or not in single precision."""
-        values = [(f"observation term '{term.name}'", term.value(view)) for term in self.observer.terms]
-        if shares is not None:
-            values += [(f"reward term '{name}'", shares[:, [column]]) for column, name in enumerate(self.rewards.names)]
-        for term, value in values:
-            with np.errstate(over="ignore"):
-                bad = ~np.isfinite(value.astype(np.float32)).all(axis=1)
-            if bad.any():
-                return f"{term} is not finite in environment {self.indices[rows[np.flatnonzero(bad)[0]]]}"
-        return "the sum of the reward terms is not finite"
+    def _check_critic(self, truth: View, rows: Rows) -> None:
+        if self.critic.observer is not None and not np.isfinite(self.critic.seen[rows]).all():
+            indices = [self.indices[row] for row in rows]
+            raise RunFailedError(diagnose(indices, truth, self.critic.observer.terms))

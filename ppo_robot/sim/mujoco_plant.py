@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Mapping
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.kinematics import RobotModel
+from ppo_robot.sim.mujoco_dynamics import NOMINAL, MujocoDynamics
 from ppo_robot.sim.mujoco_model import DriveSpec, build_mujoco_model, joint_dofs
 from ppo_robot.spec.task import SimulationSpec
 from ppo_robot.state import RobotState
@@ -32,6 +34,8 @@ class MujocoPlant:
     A reset leaves no trace of what was before it: the same start and references give the same trajectory, bit for bit.
     """
 
+    nominal = NOMINAL
+
     def __init__(self, model: RobotModel, spec: SimulationSpec, batch: int, drive: DriveSpec | None = None) -> None:
         """Load the robot once and make room for `batch` of it.
 
@@ -45,7 +49,7 @@ class MujocoPlant:
         self.engine = build_mujoco_model(model, spec, drive or DriveSpec())
         self._data = [mujoco.MjData(self.engine) for _ in range(batch)]
         self._dofs = joint_dofs(self.engine, model.spec.joint_names)
-        self._stiffness = self.engine.actuator_gainprm[:, 0].copy()
+        self.dynamics = MujocoDynamics(self.engine, model, self._dofs, batch)
         self._inner_steps = round(spec.physics_period / self.engine.opt.timestep)
         # What the drives take the robot for, whatever it carries.
         self._nominal = copy.copy(self.engine)
@@ -55,49 +59,61 @@ class MujocoPlant:
         """Free the simulated robots; harmless when repeated."""
         self._data.clear()
 
-    def reset(self, joint_position: Array, rows: Rows) -> None:
-        """Put `rows` (k,) at rest at joint positions (k, J) rad and update `truth` and `self_collision` there."""
+    def reset(self, joint_position: Array, rows: Rows, joint_velocity: Array | None = None) -> None:
+        """Put `rows` (k,) at joint positions (k, J) rad, at rest or with velocities (k, J) rad/s.
+
+        Updates `truth` and `self_collision` there.
+        """
+        velocity = np.zeros_like(joint_position) if joint_velocity is None else joint_velocity
         for place, row in enumerate(rows):
-            data = self._data[row]
-            mujoco.mj_resetData(self.engine, data)
-            data.qpos[self._dofs] = joint_position[place]
-            mujoco.mj_fwdPosition(self.engine, data)
+            data, engine = self._data[row], self.dynamics.engines[row]
+            mujoco.mj_resetData(engine, data)
+            data.qpos[self._dofs], data.qvel[self._dofs] = joint_position[place], velocity[place]
+            mujoco.mj_fwdPosition(engine, data)
             self.self_collision[row] = data.ncon > 0
         self.truth.joint_position[rows] = joint_position
-        self.truth.joint_velocity[rows] = 0.0
+        self.truth.joint_velocity[rows] = velocity
         self.truth.joint_effort[rows] = 0.0
         self.truth.stamp[rows] = 0.0
 
+    def apply(self, values: Mapping[str, Array], rows: Rows) -> None:
+        """Take drawn dynamics for `rows` (k,); see `PARAMETERS`. The servos' feed-forward stays the nominal robot's."""
+        self.dynamics.apply(values, rows.tolist())
+
     def set_payload(self, mass: float) -> None:
         """Let every robot carry `mass` (kg) more, at the centre of mass of the payload link; its servos do not know."""
-        body = self.engine.body(self.model.spec.payload_link).id
-        self.engine.body_mass[body] = self._nominal.body_mass[body] + mass  # a point there adds no inertia of its own
-        mujoco.mj_setConst(self.engine, mujoco.MjData(self.engine))
+        self.dynamics.set_payload(mass)
 
-    def step(self, reference: Array) -> None:
+    def step(
+        self, reference: Array, substeps: NDArray[np.int64] | None = None, load: Array | None = None
+    ) -> None:
         """Follow the references (S, B, J) rad through S physics steps; update `truth` and `self_collision`.
 
+        `substeps` (B,) ends some robots' steps earlier; `load` (B, J) N·m pulls on the joints all the while.
         As under PyBullet, effort and contacts are those of the last step within, position and velocity those after it.
         """
-        for row, data in enumerate(self._data):
-            for target in reference[:, row]:
-                data.ctrl[:] = target + self._feed_forward(data) / self._stiffness
-                mujoco.mj_step(self.engine, data, self._inner_steps)
+        for row, (data, engine) in enumerate(zip(self._data, self.dynamics.engines, strict=True)):
+            stiffness = engine.actuator_gainprm[:, 0]
+            if load is not None:
+                data.qfrc_applied[self._dofs] = load[row]
+            for target in reference[:, row] if substeps is None else reference[: substeps[row], row]:
+                data.ctrl[:] = target + self._feed_forward(data) / stiffness
+                mujoco.mj_step(engine, data, self._inner_steps)
             self.truth.joint_effort[row] = data.actuator_force
-        self._observe(reference.shape[0])
+        self._observe(reference.shape[0] if substeps is None else substeps)
 
     def step_effort(self, effort: Array) -> None:
         """Apply the efforts (S, B, J) N·m, within the limits, through S physics steps; nothing else holds them."""
         limit = self.model.effort_limit
         efforts = np.clip(effort, -limit, limit)
         servos = int(mujoco.mjtDisableBit.mjDSBL_ACTUATION)
-        self.engine.opt.disableflags |= servos
-        for row, data in enumerate(self._data):
+        for row, (data, engine) in enumerate(zip(self._data, self.dynamics.engines, strict=True)):
+            engine.opt.disableflags |= servos
             for torque in efforts[:, row]:
                 data.qfrc_applied[self._dofs] = torque
-                mujoco.mj_step(self.engine, data, self._inner_steps)
+                mujoco.mj_step(engine, data, self._inner_steps)
             data.qfrc_applied[:] = 0.0
-        self.engine.opt.disableflags &= ~servos
+            engine.opt.disableflags &= ~servos
         self.truth.joint_effort[:] = efforts[-1]
         self._observe(effort.shape[0])
 
@@ -111,7 +127,7 @@ class MujocoPlant:
         mujoco.mj_rne(model, nominal, 0, nominal.qfrc_bias)
         return nominal.qfrc_bias[self._dofs]
 
-    def _observe(self, steps: int) -> None:
+    def _observe(self, steps: int | NDArray[np.int64]) -> None:
         """Update what `truth` and `self_collision` say of position, velocity, time and contact after physics steps."""
         for row, data in enumerate(self._data):
             self.truth.joint_position[row] = data.qpos[self._dofs]

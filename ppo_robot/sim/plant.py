@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ppo_robot.errors import BadInputError
 from ppo_robot.kinematics import RobotModel
+from ppo_robot.sim.ballast import add_ballast, ballast_radii, centres_stay, shift_centres
+from ppo_robot.sim.pybullet_dynamics import NOMINAL, PybulletDynamics
 from ppo_robot.sim.quiet import pybullet, quiet_stdout
 from ppo_robot.spec.task import SimulationSpec
 from ppo_robot.state import RobotState
@@ -30,6 +32,8 @@ class PybulletPlant:
     A reset leaves no trace of what was before it: the same start and references give the same trajectory, bit for bit.
     """
 
+    nominal = NOMINAL
+
     def __init__(self, model: RobotModel, spec: SimulationSpec, batch: int) -> None:
         """Load the robot into `batch` physics clients.
 
@@ -41,9 +45,6 @@ class PybulletPlant:
         self.truth = RobotState.zeros(batch, model.joints)
         self.self_collision = np.zeros(batch, dtype=bool)
         self._states = np.zeros((batch, model.joints, 3))  # position, velocity, effort, as PyBullet gives them
-        self._effort_limit = model.effort_limit.tolist()
-        self._position_gain = [spec.actuator.position_gain] * model.joints
-        self._velocity_gain = [spec.actuator.velocity_gain] * model.joints
         self._check_collision = spec.self_collision and bool(model.spec.self_collision_pairs)
         self._clients: list[int] = []
         self._bodies: list[int] = []
@@ -55,62 +56,85 @@ class PybulletPlant:
         table = joint_table(self._clients[0], self._bodies[0])
         self._indices = [table[name] for name in model.spec.joint_names]
         self._locked = _locked_positions(model, self._clients[0], self._bodies[0])
-        self._payload_link = _link_table(self._clients[0], self._bodies[0])[model.spec.payload_link]
-        nominal = pybullet.getDynamicsInfo(self._bodies[0], self._payload_link, physicsClientId=self._clients[0])
-        self._payload_mass, self._payload_inertia = nominal[0], nominal[2]
+        bodies = list(zip(self._clients, self._bodies, strict=True))
+        links = _link_table(*bodies[0])
+        self.dynamics = PybulletDynamics(model, spec, bodies, self._indices, links)
+        self._shift = np.zeros((batch, len(model.spec.massive_links), 3))  # of the centres of mass that were loaded
 
     def close(self) -> None:
         """Disconnect every physics client."""
         while self._clients:
             pybullet.disconnect(physicsClientId=self._clients.pop())
 
-    def reset(self, joint_position: Array, rows: Rows) -> None:
-        """Put `rows` (k,) at rest at joint positions (k, J) rad and update `truth` and `self_collision` there."""
+    def reset(self, joint_position: Array, rows: Rows, joint_velocity: Array | None = None) -> None:
+        """Put `rows` (k,) at joint positions (k, J) rad, at rest or with velocities (k, J) rad/s.
+
+        Updates `truth` and `self_collision` there.
+        """
+        velocity = np.zeros_like(joint_position) if joint_velocity is None else joint_velocity
         for place, row in enumerate(rows):
             client, body = self._clients[row], self._bodies[row]
-            for index, position in zip(self._indices, joint_position[place].tolist(), strict=True):
-                pybullet.resetJointState(body, index, position, 0.0, physicsClientId=client)
+            state = zip(self._indices, joint_position[place].tolist(), velocity[place].tolist(), strict=True)
+            for index, position, rate in state:
+                pybullet.resetJointState(body, index, position, rate, physicsClientId=client)
             for index, position in self._locked.items():  # their motors hold them, but not to the last bit
                 pybullet.resetJointState(body, index, position, 0.0, physicsClientId=client)
             if self._check_collision:
                 pybullet.performCollisionDetection(physicsClientId=client)
                 self.self_collision[row] = _touches_itself(client, body)
         self.truth.joint_position[rows] = joint_position
-        self.truth.joint_velocity[rows] = 0.0
+        self.truth.joint_velocity[rows] = velocity
         self.truth.joint_effort[rows] = 0.0
         self.truth.stamp[rows] = 0.0
 
+    def apply(self, values: Mapping[str, Array], rows: Rows) -> None:
+        """Take drawn dynamics for `rows` (k,); see `PARAMETERS`. Others than these keep their nominal values."""
+        if "centre_of_mass" in values and centres_stay(self.spec.randomization):
+            shift = values["centre_of_mass"].reshape(self._shift.shape)
+            for row in rows.tolist():
+                if not np.array_equal(shift[row], self._shift[row]):
+                    self._load_again(row, shift[row])
+        self.dynamics.apply(values, rows.tolist())
+
     def set_payload(self, mass: float) -> None:
         """Let every robot carry `mass` (kg) more, at the centre of mass of the payload link."""
-        for client, body in zip(self._clients, self._bodies, strict=True):
-            pybullet.changeDynamics(
-                body,
-                self._payload_link,
-                mass=self._payload_mass + mass,
-                localInertiaDiagonal=self._payload_inertia,  # a point there adds none; PyBullet would make up its own
-                physicsClientId=client,
-            )
+        self.dynamics.set_payload(mass)
 
-    def step(self, reference: Array) -> None:
-        """Follow the references (S, B, J) rad through S physics steps; update `truth` and `self_collision`."""
-        references = reference.transpose(1, 0, 2).tolist()
+    def step(
+        self, reference: Array, substeps: NDArray[np.int64] | None = None, load: Array | None = None
+    ) -> None:
+        """Follow the references (S, B, J) rad through S physics steps; update `truth` and `self_collision`.
+
+        `substeps` (B,) ends some robots' steps earlier; `load` (B, J) N·m pulls on the joints all the while. A servo of
+        PyBullet's is a constraint: within its effort limit it yields to no load.
+        """
+        references, dynamics = reference.transpose(1, 0, 2).tolist(), self.dynamics
+        loads = None if load is None else load.tolist()
         # Read at once what was stepped: a second pass over all clients would find their memory out of the cache.
         for row, (client, body) in enumerate(zip(self._clients, self._bodies, strict=True)):
-            for target in references[row]:
+            effort = dynamics.effort[row]
+            position_gain, velocity_gain = dynamics.position_gain[row], dynamics.velocity_gain[row]
+            steps = references[row] if substeps is None else references[row][: substeps[row]]
+            pulled = loads is not None and any(loads[row])
+            for target in steps:
                 # Motors are sent before every step: Bullet would otherwise aim at the last reference for all of them.
                 pybullet.setJointMotorControlArray(
                     body,
                     self._indices,
                     pybullet.POSITION_CONTROL,
                     targetPositions=target,
-                    forces=self._effort_limit,
-                    positionGains=self._position_gain,
-                    velocityGains=self._velocity_gain,
+                    forces=effort,
+                    positionGains=position_gain,
+                    velocityGains=velocity_gain,
                     physicsClientId=client,
                 )
+                if pulled and loads is not None:  # forgotten after each step
+                    pybullet.setJointMotorControlArray(
+                        body, self._indices, pybullet.TORQUE_CONTROL, forces=loads[row], physicsClientId=client
+                    )
                 pybullet.stepSimulation(physicsClientId=client)
             self._observe(row, client, body)
-        self._publish(reference.shape[0])
+        self._publish(reference.shape[0] if substeps is None else substeps)
 
     def step_effort(self, effort: Array) -> None:
         """Apply the efforts (S, B, J) N·m, within the limits, through S physics steps; nothing else holds them."""
@@ -118,12 +142,13 @@ class PybulletPlant:
         efforts = np.clip(effort, -limit, limit)
         for row, (client, body) in enumerate(zip(self._clients, self._bodies, strict=True)):
             for torque in efforts[:, row].tolist():
-                # Bullet's own motors would brake the joints, and it forgets a torque after each step.
+                # Bullet's own motors would brake the joints, by more than dry friction does; and it forgets a torque
+                # after each step.
                 pybullet.setJointMotorControlArray(
                     body,
                     self._indices,
                     pybullet.VELOCITY_CONTROL,
-                    forces=[0.0] * len(self._indices),
+                    forces=self.dynamics.friction[row],
                     physicsClientId=client,
                 )
                 pybullet.setJointMotorControlArray(
@@ -134,6 +159,14 @@ class PybulletPlant:
         self._publish(effort.shape[0])
         self.truth.joint_effort[:] = efforts[-1]
 
+    def _load_again(self, row: int, shift: Array) -> None:
+        """Load one robot anew, its links' centres of mass moved by a shift (L, 3) m."""
+        pybullet.disconnect(physicsClientId=self._clients[row])
+        shifts = dict(zip(self.model.spec.massive_links, shift, strict=True))
+        self._clients[row], self._bodies[row] = load_robot_body(self.model, self.spec, shifts=shifts)
+        self.dynamics.replace(row, self._clients[row], self._bodies[row])
+        self._shift[row] = shift
+
     def _observe(self, row: int, client: int, body: int) -> None:
         """Read the joints and contacts of one robot."""
         joints = pybullet.getJointStates(body, self._indices, physicsClientId=client)
@@ -141,7 +174,7 @@ class PybulletPlant:
         if self._check_collision:
             self.self_collision[row] = _touches_itself(client, body)
 
-    def _publish(self, steps: int) -> None:
+    def _publish(self, steps: int | NDArray[np.int64]) -> None:
         """Update `truth` after physics steps."""
         self.truth.joint_position[:] = self._states[:, :, 0]
         self.truth.joint_velocity[:] = self._states[:, :, 1]
@@ -149,8 +182,12 @@ class PybulletPlant:
         self.truth.stamp += self.spec.physics_period * steps
 
 
-def load_robot_body(model: RobotModel, spec: SimulationSpec, visual: bool = False) -> tuple[int, int]:
+def load_robot_body(
+    model: RobotModel, spec: SimulationSpec, visual: bool = False, shifts: Mapping[str, Array] | None = None
+) -> tuple[int, int]:
     """Open a physics client, load the robot with its base fixed, and return (client, body).
+
+    `shifts` (3,) m move the centres of mass of links.
 
     Raises:
         BadInputError: if PyBullet cannot load the URDF, or has no client left.
@@ -163,11 +200,14 @@ def load_robot_body(model: RobotModel, spec: SimulationSpec, visual: bool = Fals
     pybullet.setTimeStep(spec.physics_period, physicsClientId=client)
     pybullet.setGravity(0.0, 0.0, -spec.gravity, physicsClientId=client)
     pybullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1, physicsClientId=client)
+    if any((entry.parameter or name) == "contact_restitution" for name, entry in spec.randomization.items()):
+        # Below 0.2 m/s Bullet would let nothing bounce.
+        pybullet.setPhysicsEngineParameter(restitutionVelocityThreshold=0.0, physicsClientId=client)
     flags = pybullet.URDF_USE_INERTIA_FROM_FILE | pybullet.URDF_USE_SELF_COLLISION
     if not visual:
         flags |= pybullet.URDF_IGNORE_VISUAL_SHAPES
     try:
-        with quiet_stdout(), _urdf_file(model) as path:
+        with quiet_stdout(), _urdf_file(model, spec, shifts or {}) as path:
             body = pybullet.loadURDF(str(path), useFixedBase=True, flags=flags, physicsClientId=client)
     except pybullet.error as error:
         pybullet.disconnect(physicsClientId=client)
@@ -231,16 +271,19 @@ def _prepare_joints(model: RobotModel, client: int, body: int) -> None:
 
 
 @contextlib.contextmanager
-def _urdf_file(model: RobotModel) -> Iterator[Path]:
-    """Yield a file with exactly the description that the spec holds, in a place where its meshes are found."""
+def _urdf_file(model: RobotModel, spec: SimulationSpec, shifts: Mapping[str, Array]) -> Iterator[Path]:
+    """Yield a file with the spec's description, with what moves centres of mass, where its meshes are found."""
     original = model.spec.urdf_path
-    if original is not None and original.is_file() and original.read_text("utf-8") == model.spec.description:
+    description = add_ballast(model.spec.description, ballast_radii(model.spec, spec.randomization))
+    if shifts:
+        description = shift_centres(description, shifts)
+    if original is not None and original.is_file() and original.read_text("utf-8") == description:
         yield original
         return
     # The spec is what the run is, whatever became of the file since.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "robot.urdf" if original is None else _mirror(original, Path(folder))
-        path.write_text(model.spec.description, encoding="utf-8")
+        path.write_text(description, encoding="utf-8")
         yield path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ class Plant(Protocol):
         spec: periods, gravity and actuator.
         truth: what the robots really do, updated by `reset` and `step` (B rows).
         self_collision: (B,) bool, whether links of a listed pair touch.
+        nominal: what absolute parameters are without any entry that draws them.
     """
 
     model: RobotModel
@@ -32,11 +34,31 @@ class Plant(Protocol):
     truth: RobotState
     self_collision: NDArray[np.bool_]
 
-    def reset(self, joint_position: NDArray[np.float64], rows: NDArray[np.intp]) -> None:
-        """Put `rows` (k,) at rest at joint positions (k, J) rad."""
+    @property
+    def nominal(self) -> Mapping[str, float]:
+        """Absolute parameters by name."""
 
-    def step(self, reference: NDArray[np.float64]) -> None:
-        """Follow the references (S, B, J) rad through S physics steps."""
+    def reset(
+        self,
+        joint_position: NDArray[np.float64],
+        rows: NDArray[np.intp],
+        joint_velocity: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Put `rows` (k,) at joint positions (k, J) rad, at rest or with velocities (k, J) rad/s."""
+
+    def apply(self, values: Mapping[str, NDArray[np.float64]], rows: NDArray[np.intp]) -> None:
+        """Take drawn dynamics (B, w) for `rows` (k,): those of `spec.randomization.PARAMETERS` that a plant has."""
+
+    def step(
+        self,
+        reference: NDArray[np.float64],
+        substeps: NDArray[np.int64] | None = None,
+        load: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Follow the references (S, B, J) rad through S physics steps.
+
+        `substeps` (B,) ends some robots' steps earlier; `load` (B, J) N·m pulls on the joints all the while.
+        """
 
     def step_effort(self, effort: NDArray[np.float64]) -> None:
         """Apply the efforts (S, B, J) N·m, within the limits, through S physics steps; nothing else holds them."""

@@ -12,9 +12,16 @@ SNAPSHOT_ARRAYS = ("episode_step", "episode_action", "episode_random")
 """All that is needed to build the running episodes again (see `BatchEnv.replay`)."""
 
 
-def shared_layout(num_envs: int, observation: int, action: int, metrics: int, episode_steps: int) -> Layout:
-    """Return what a vector environment of N robots shares."""
-    return {
+CRITIC_ARRAYS = ("critic_observation", "final_critic_observation")
+"""Shared only where the critic sees something else than the policy."""
+
+
+def shared_layout(
+    num_envs: int, observation: int, action: int, metrics: int, episode_steps: int, critic: int = 0
+) -> Layout:
+    """Return what a vector environment of N robots shares; `critic` is the size of its critic's own observation."""
+    own = {name: ("float32", (num_envs, critic)) for name in CRITIC_ARRAYS} if critic else {}
+    return own | {
         "action": ("float32", (num_envs, action)),
         "observation": ("float32", (num_envs, observation)),
         "final_observation": ("float32", (num_envs, observation)),

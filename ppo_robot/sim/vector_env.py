@@ -68,10 +68,11 @@ class WorkerVectorEnv(VectorEnv):
         self._workers: list[_WorkerProcess] = []
         probe = BatchEnv(robot, task, range(1), seed, plant)
         observation_size = probe.reset().shape[1]
+        critic_size = probe.critic.seen.shape[1] if task.critic_observations else 0
         self.metric_names = probe.metric_names
         probe.close()
         layout = shared_layout(
-            num_envs, observation_size, probe.action_size, len(self.metric_names), task.episode_steps
+            num_envs, observation_size, probe.action_size, len(self.metric_names), task.episode_steps, critic_size
         )
         self.shared = SharedArrays(layout)
         self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (observation_size,), np.float32)
@@ -127,6 +128,11 @@ class WorkerVectorEnv(VectorEnv):
     def observation_size(self) -> int:
         """Length of one observation."""
         return int(self.shared["observation"].shape[1])
+
+    @property
+    def critic_observation(self) -> NDArray[np.float32]:
+        """(N, C) what the critic sees of the state that the policy sees; the policy's own where the task names none."""
+        return self.shared["critic_observation" if "critic_observation" in self.shared.arrays else "observation"]
 
     @property
     def cpu_seconds(self) -> float:

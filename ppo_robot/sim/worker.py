@@ -14,6 +14,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
+import dataclasses  # noqa: E402
 import json  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -23,8 +24,8 @@ from typing import Any  # noqa: E402
 import numpy as np  # noqa: E402
 
 from ppo_robot.errors import PpoRobotError  # noqa: E402
-from ppo_robot.sim.batch_env import BatchEnv  # noqa: E402
-from ppo_robot.sim.protocol import SNAPSHOT_ARRAYS, STEP  # noqa: E402
+from ppo_robot.sim.batch_env import BatchEnv, StepResult  # noqa: E402
+from ppo_robot.sim.protocol import CRITIC_ARRAYS, SNAPSHOT_ARRAYS, STEP  # noqa: E402
 from ppo_robot.sim.shared import SharedArrays  # noqa: E402
 from ppo_robot.spec.robot import RobotSpec  # noqa: E402
 from ppo_robot.spec.strict import build  # noqa: E402
@@ -41,6 +42,7 @@ class Worker:
         self.arrays = {name: array[rows] for name, array in shared.arrays.items()}
         for name in SNAPSHOT_ARRAYS:
             setattr(env, name, self.arrays[name])
+        self._results = [field.name for field in dataclasses.fields(StepResult) if field.name in self.arrays]
 
     def handle(self, message: dict[str, Any]) -> None:
         """Carry out one command of the learner."""
@@ -49,18 +51,24 @@ class Worker:
             if message["seed"] is not None:
                 self.env.seed(message["seed"])
             self.arrays["observation"][:] = self.env.reset()
+            self._share_critic()
         elif command == "replay":
             self.arrays["observation"][:] = self.env.replay(self.arrays["episode_step"].copy())
+            self._share_critic()
         elif command == "fix_goal":
             goal = message["position"]
             self.env.fix_goal(None if goal is None else np.array(goal))
         else:
             raise ValueError(f"unknown command {command!r}")
 
+    def _share_critic(self) -> None:
+        if CRITIC_ARRAYS[0] in self.arrays:
+            self.arrays[CRITIC_ARRAYS[0]][:] = self.env.critic.seen
+
     def step(self) -> None:
         """Take the actions from shared memory and put one step's results there."""
         result = self.env.step(self.arrays["action"])
-        for name in ("observation", "final_observation", "reward", "terminated", "truncated", "episode"):
+        for name in self._results:
             self.arrays[name][:] = getattr(result, name)
         self.arrays["cpu_seconds"][0] = time.process_time()
 

@@ -97,6 +97,18 @@ class RobotSpec:
         return _carrier(root, self.tool_frame)
 
     @property
+    def massive_links(self) -> tuple[str, ...]:
+        """The links with a mass that move or could, in the URDF's order: all but its root."""
+        root = ElementTree.fromstring(self.description)  # noqa: S314 - a robot's own file, checked when it was loaded
+        children = {child.get("link") for child in root.findall("joint/child")}
+        masses = {str(link.get("name")): link.find("inertial/mass") for link in root.findall("link")}
+        return tuple(
+            name
+            for name, mass in masses.items()
+            if name in children and mass is not None and float(mass.get("value", "0")) > 0.0
+        )
+
+    @property
     def description_hash(self) -> str:
         """Hash of the URDF as `hash_description` defines it."""
         return hash_description(self.description)

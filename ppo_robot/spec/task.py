@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ppo_robot.spec.randomization import RandomizationSpec, check_randomization
 from ppo_robot.spec.robot import find_config
 from ppo_robot.spec.strict import build, read_yaml, setting
 
@@ -99,6 +100,10 @@ class SimulationSpec:
     command: Literal["hold", "spline", "envelope"] = "hold"
     actuator: ActuatorSpec = field(default_factory=ActuatorSpec)
     sensors: SensorsSpec = field(default_factory=SensorsSpec)
+    randomization: dict[str, RandomizationSpec] = setting({}, sparse=True, doc="what is drawn anew, by name")
+
+    def __post_init__(self) -> None:
+        check_randomization(self.randomization)
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,9 @@ class TaskSpec:
     start: StartSpec = field(default_factory=StartSpec)
     success: SuccessSpec = field(default_factory=SuccessSpec)
     simulation: SimulationSpec = field(default_factory=SimulationSpec)
+    critic_observations: dict[str, ObservationTermSpec] = setting(
+        {}, sparse=True, doc="what the critic sees, of the true state; none: what the policy sees"
+    )
 
     def __post_init__(self) -> None:
         ratio = self.control_period / self.simulation.physics_period

@@ -39,7 +39,7 @@ def bench_rollout(
         Medians over the rounds in control periods of one robot a second, medians of the ratios within a round, and
         every round's own figures.
     """
-    with _Bare(experiment) as bare, _Rollout(experiment) as rollout, _Training(experiment) as training:
+    with _Bare(experiment) as bare, RolloutSubject(experiment) as rollout, _Training(experiment) as training:
         for subject in (bare, rollout, training):
             subject.measure(min(1.0, seconds))  # the first calls load code and warm caches
         table = []
@@ -124,16 +124,18 @@ class _Bare:
         return line
 
 
-class _Rollout:
+class RolloutSubject:
     """The vector environment under random actions, without a policy."""
 
     def __init__(self, experiment: Experiment) -> None:
+        """Start the workers."""
         spec = experiment.training
         self.env = WorkerVectorEnv(experiment.robot, experiment.task, spec.num_envs, spec.num_workers, experiment.seed)
         draw = np.random.default_rng(0)
         self.actions = draw.uniform(-1.0, 1.0, (64, spec.num_envs, self.env.action_size)).astype(np.float32)
 
-    def __enter__(self) -> _Rollout:
+    def __enter__(self) -> RolloutSubject:
+        """Begin an episode everywhere."""
         self.env.reset()
         return self
 
@@ -146,7 +148,16 @@ class _Rollout:
             steps += len(self.actions) * self.env.num_envs
         return steps / (time.perf_counter() - began)
 
+    def measure_cpu(self, seconds: float) -> tuple[float, float]:
+        """Return control periods a second, and a second of the workers' processor time."""
+        began = self.env.cpu_seconds
+        wall = time.perf_counter()
+        rate = self.measure(seconds)
+        steps = rate * (time.perf_counter() - wall)
+        return rate, steps / (self.env.cpu_seconds - began)
+
     def __exit__(self, *exception: object) -> None:
+        """End the workers."""
         self.env.close()
 
 

@@ -47,15 +47,25 @@ class Collector:
     spec: TrainingSpec
     generators: Sequence[torch.Generator]
     observation: NDArray[np.float32] = field(init=False)
+    critic_observation: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
         """Allocate the buffer."""
         size, actions = self.env.observation_size, self.env.action_size
-        self.buffer = RolloutBuffer(self.spec.rollout_steps, self.spec.num_envs, size, size, actions)
+        self._own_critic = "critic_observation" in self.env.shared.arrays
+        critic = self.env.critic_observation.shape[1]
+        self.buffer = RolloutBuffer(self.spec.rollout_steps, self.spec.num_envs, size, critic, actions)
 
     def start(self, seed: int) -> None:
         """Begin an episode everywhere."""
-        self.observation = self.env.reset(seed=seed)[0].copy()
+        self.env.reset(seed=seed)
+        self.take_over()
+
+    def take_over(self) -> None:
+        """Go on from what the environments show now."""
+        self.observation = self.env.shared["observation"].copy()
+        # Where critic and policy see the same, it is one array: nothing is copied twice.
+        self.critic_observation = self.env.critic_observation.copy() if self._own_critic else self.observation
 
     def collect(self) -> RolloutFigures:
         """Fill the buffer with one rollout and compute its advantages."""
@@ -75,7 +85,7 @@ class Collector:
             if buffer.filled(env.lanes[lane]) < self.spec.rollout_steps:
                 acted[lane] = self._act(lane)
         ppo = self.spec.ppo
-        buffer.finish(self.actor_critic.value, self.observation, ppo.gamma, ppo.gae_lambda)
+        buffer.finish(self.actor_critic.value, self.critic_observation, ppo.gamma, ppo.gae_lambda)
         counts, _ = np.histogram(np.clip(buffer.action, -1.0, 1.0), HISTOGRAM_EDGES)
         episodes = [ended[key] for key in sorted(ended)]
         return RolloutFigures(
@@ -100,7 +110,11 @@ class Collector:
         before = self.observation[rows]
         action, log_probability, mean = acted
         terminated, truncated = shared["terminated"], shared["truncated"]
-        outcome = (shared["reward"], terminated, truncated, shared["final_observation"])
-        self.buffer.add(before, before, action, log_probability, mean, *outcome, rows=rows)
+        critic = self.critic_observation[rows]
+        final = shared["final_critic_observation" if self._own_critic else "final_observation"]
+        outcome = (shared["reward"], terminated, truncated, final)
+        self.buffer.add(before, critic, action, log_probability, mean, *outcome, rows=rows)
         before[:] = shared["observation"]
+        if self._own_critic:
+            critic[:] = shared["critic_observation"]
         return shared["episode"][terminated | truncated]

@@ -83,7 +83,8 @@ class Trainer:
             experiment.robot, experiment.task, spec.num_envs, spec.num_workers, experiment.seed
         )
         size = self.env.observation_size
-        self.actor_critic = ActorCritic(size, size, self.env.action_size, spec.network, initial)
+        critic_size = self.env.critic_observation.shape[1]
+        self.actor_critic = ActorCritic(size, critic_size, self.env.action_size, spec.network, initial)
         self.learner = Learner(self.actor_critic, spec.ppo)
         self.collector = Collector(self.env, self.actor_critic, spec, self._act_generators)
 
@@ -117,8 +118,8 @@ class Trainer:
     def start(self) -> None:
         """Begin the first episodes of a new run."""
         self.collector.start(self.experiment.seed)
-        first = torch.from_numpy(self.collector.observation)
-        self.learner.warm_start(first, first)
+        first, critic_first = self.collector.observation, self.collector.critic_observation
+        self.learner.warm_start(torch.from_numpy(first), torch.from_numpy(critic_first))
         self._begun = True
 
     def close(self) -> None:
@@ -142,7 +143,8 @@ class Trainer:
             for lane, generator in enumerate(self._act_generators):
                 generator.set_state(torch.from_numpy(arrays[f"random.act{lane}"]))
             self._shuffle_generator.set_state(torch.from_numpy(arrays["random.shuffle"]))
-            self.collector.observation = self.env.restore(_below("env.", arrays)).copy()
+            self.env.restore(_below("env.", arrays))
+            self.collector.take_over()
             self.counters = Counters(**checkpoint.counters)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]

@@ -135,6 +135,21 @@ def test_bench_rollout_writes_speeds_and_ratios_and_leaves_no_process(
     assert children_of(os.getpid()) == before
 
 
+def test_bench_rollout_puts_a_price_on_randomization(tmp_path, tiny_arguments, capsys) -> None:
+    path = tmp_path / "out.json"
+    words = ("bench", "rollout", "--rounds", "1", "--seconds", "0.2", "--json", str(path), *tiny_arguments)
+    assert main([*words, "--randomization", "on"]) == 0
+    figures = json.loads(path.read_text())
+    randomized, nominal = (figures[f"{name}_steps_per_cpu_s"] for name in ("randomized", "nominal"))
+    assert figures["task"] == "reach_randomized"
+    assert figures["randomized_over_nominal"] == pytest.approx(randomized / nominal)
+    assert main([*words, "--randomization", "off"]) == 0
+    assert "randomized_over_nominal" not in json.loads(path.read_text())
+    nothing = ("--task", "reach_randomized", "--set", "task.simulation.randomization={}")
+    assert main([*words, "--randomization", "on", *nothing]) == 2
+    assert "--randomization on: task reach_randomized has no simulation.randomization" in capsys.readouterr().err
+
+
 def test_bench_says_so_when_a_bare_loop_dies_and_ends_the_others(tiny, monkeypatch, children_of) -> None:
     from ppo_robot.errors import RunFailedError
     from ppo_robot.training import bench_rollout as bench

@@ -1,0 +1,235 @@
+"""Domain randomization: draws what a task's `simulation.randomization` names, and hands it to plant, servo, sensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppo_robot.kinematics import RobotModel
+from ppo_robot.sim.draw_table import DrawTable, StepDraws
+from ppo_robot.sim.draws import bind, parameter_labels
+from ppo_robot.sim.intervals import Intervals
+from ppo_robot.sim.randomness import EpisodeStreams
+from ppo_robot.spec.randomization import PARAMETERS
+from ppo_robot.spec.task import TaskSpec
+from ppo_robot.state import RobotState
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+Values = Mapping[str, Array]
+"""Parameter to values (B, w), of every parameter that some entry draws."""
+
+
+class Part(Protocol):
+    """What takes drawn values: a plant, a servo, sensors."""
+
+    def apply(self, values: Values, rows: Rows) -> None:
+        """Take over the values of `rows` (k,); parameters that it does not know are not its business."""
+
+
+class Randomization:
+    """The drawn parameters of B robots.
+
+    Whoever owns it calls `on_reset` before robots are put where they start, and `on_step` before each control period.
+    What an episode draws depends on where its environment's stream stood at its start and on nothing else.
+
+    Attributes:
+        names: (n,) names of the columns of `drawn`: the entry's name, and that of its joint, link or axis.
+        drawn: (B, n) the values in force, in SI units, factors and shares as such.
+        values: those values by parameter, entries of one parameter combined.
+        substeps: (B,) physics steps of the control period that begins, or None where all have the task's own number.
+        load: (B, J) N·m on the joints in the control period that begins, or None.
+        dropped: (B,) whether the state at the end of that period is lost, or None where none ever is.
+    """
+
+    def __init__(self, task: TaskSpec, model: RobotModel, nominal: Mapping[str, float], batch: int) -> None:
+        """Bind the entries of a task; `nominal` holds the plant's own values of absolute parameters.
+
+        Raises:
+            SpecError: if an entry names a joint or link that the robot lacks.
+        """
+        self.entries = bind(task.simulation.randomization, model.spec, nominal)
+        self.names = tuple(label for entry in self.entries for label in entry.labels)
+        self.drawn = np.zeros((batch, len(self.names)))
+        self.substeps: NDArray[np.int64] | None = None
+        self.load: Array | None = None
+        self._plant: Part | None = None
+        self._path: Sequence[Part] = ()
+        self._all = np.arange(batch)
+        self._model = model
+        self._period, self._physics, self._substeps = task.control_period, task.simulation.physics_period, task.substeps
+        self._place: list[slice] = []
+        for entry in self.entries:
+            begin = self._place[-1].stop if self._place else 0
+            self._place.append(slice(begin, begin + len(entry.columns)))
+            self.drawn[:, self._place[-1]] = entry.nominal
+        self._spans = np.array([entry.spec.episodes for entry in self.entries]).reshape(-1, 2)
+        self._bind_draws(batch)
+        self._of: dict[str, list[int]] = {}
+        for index, entry in enumerate(self.entries):
+            self._of.setdefault(entry.parameter, []).append(index)
+        self._joined: list[str] = []  # parameters that are not simply a part of `drawn`
+        self.values: dict[str, Array] = {name: self._bind_values(name, batch) for name in self._of}
+        self._moving = [name for name in self._joined if self._moves(name)]
+        self.dropped = np.zeros(batch, dtype=bool) if "dropout_probability" in self.values else None
+        self._lag = np.zeros(batch)
+        self._held = np.zeros(batch, dtype=np.int64)
+
+    def __bool__(self) -> bool:
+        """Whether anything is drawn at all."""
+        return bool(self.entries)
+
+    def serve(self, plant: Part, *path: Part) -> None:
+        """Hand what is drawn to a plant, and to what lies between it and the policy: servo and sensors."""
+        self._plant, self._path = plant, path
+
+    def set_share(self, share: Array) -> None:
+        """Let episodes that begin from now on draw from shares (E, 2) of the entries' ranges (see `Entry.values`)."""
+        self._share = np.array(share, dtype=float).reshape(len(self.entries), 2)
+        for when, table in self._tables.items():
+            table.set_share(self._share[self._when[when]])
+
+    def highest(self, parameter: str) -> float:
+        """Return the largest value that a parameter can take, 0 where it is not drawn: for the sizes of buffers."""
+        return sum(self.entries[index].bounds[1] for index in self._of.get(parameter, ()))
+
+    def on_reset(self, rows: Rows, words: NDArray[np.uint64]) -> None:
+        """Draw for episodes that begin in `rows` (k,), whose environments' streams stand at `words` (k, STATE_WORDS).
+
+        Hands the values to plant, servo and sensors.
+        """
+        if not self.entries:
+            return
+        for place, row in enumerate(rows.tolist()):
+            self._streams.begin(row, words[place])
+            if self._when["start"]:
+                self._run_streams.begin(row, words[place], EpisodeStreams.RUN)
+        lot = self._streams.uniform(rows, 1)
+        acting = (lot >= self._spans[:, 0]) & (lot < self._spans[:, 1])
+        for when, streams in (("start", self._run_streams), ("reset", self._streams)):
+            table = self._tables[when]
+            if len(table.columns):
+                value = table.draw(streams.uniform(rows, table.uniform), streams.normal(rows, table.normal))
+                value = np.where(acting[:, self._when[when]][:, table.owner], value, table.nominal)
+                self.drawn[rows[:, None], table.columns] = value
+        chosen = self._when["interval"]
+        self._intervals.begin(self.drawn, rows, self._share[chosen], acting[:, chosen])
+        self._steps.begin(rows, acting[:, self._when["step"]])
+        self._steps.draw(self.drawn, rows)
+        self._lag[rows] = 0.0
+        self._held[rows] = 0
+        if self.dropped is not None:
+            self.dropped[rows] = False
+        self._join(self._joined, rows)
+        self._hand_out(rows, rows)
+
+    def on_step(self, truth: RobotState) -> None:
+        """Draw for the control period that begins, of robots that are as `truth` says."""
+        if not self.entries:
+            return
+        self._steps.draw(self.drawn, self._all)
+        fired = self._intervals.advance(self.drawn)
+        self._join(self._moving, self._all)
+        self._hand_out(fired, self._all if self._when["step"] else fired)  # at each step no plant draws anything
+        self._set_period()
+        self._set_load(truth)
+        self._set_dropout()
+
+    def encode(self, truth: RobotState) -> RobotState:
+        """Return the state as encoders with a wrong zero tell it; the state itself where none is drawn."""
+        zero = self.values.get("joint_zero")
+        if zero is None:
+            return truth
+        return dataclasses.replace(truth, joint_position=truth.joint_position + zero)
+
+    def decode(self, reference: Array) -> Array:
+        """Return where joints go that servos with wrong zeros hold at the reference (S, B, J) rad."""
+        zero = self.values.get("joint_zero")
+        return reference if zero is None else reference - zero
+
+    def _bind_draws(self, batch: int) -> None:
+        """Lay out what is drawn when."""
+        self._streams, self._run_streams = EpisodeStreams(batch), EpisodeStreams(batch)
+        self._when = {
+            when: [index for index, entry in enumerate(self.entries) if entry.spec.when == when]
+            for when in ("start", "reset", "interval", "step")
+        }
+        own = {
+            when: ([self.entries[index] for index in indices], [self._place[index] for index in indices])
+            for when, indices in self._when.items()
+        }
+        self._tables = {when: DrawTable(*own[when]) for when in ("start", "reset", "step")}
+        self._steps = StepDraws(self._tables["step"], self._streams, batch)
+        self._intervals = Intervals(*own["interval"], self._streams, self._period, batch)
+        self.set_share(np.ones((len(self.entries), 2)))
+
+    def _bind_values(self, name: str, batch: int) -> Array:
+        """Return the values (B, w) of a parameter: a part of `drawn` itself where one entry draws all of them."""
+        facts, indices = PARAMETERS[name], self._of[name]
+        width = len(parameter_labels(facts, self._model.spec))
+        entry = self.entries[indices[0]]
+        if len(indices) == 1 and len(entry.columns) == width:
+            return self.drawn[:, self._place[indices[0]]]
+        self._joined.append(name)
+        return np.full((batch, width), entry.nominal)
+
+    def _join(self, names: Sequence[str], rows: Rows) -> None:
+        """Combine the entries of parameters that have several, or one that is not for all joints or links."""
+        for name in names:
+            facts, first = PARAMETERS[name], self.entries[self._of[name][0]]
+            value = np.full((len(rows), self.values[name].shape[1]), first.nominal)
+            for index in self._of[name]:
+                entry, drawn = self.entries[index], self.drawn[rows, self._place[index]]
+                if facts.meets == "factor":
+                    value[:, entry.columns] *= drawn
+                elif facts.meets == "offset":
+                    value[:, entry.columns] += drawn
+                else:
+                    value[:, entry.columns] = drawn
+            self.values[name][rows] = np.minimum(np.maximum(value, facts.low), facts.high)
+
+    def _moves(self, name: str) -> bool:
+        return any(self.entries[index].spec.when in ("interval", "step") for index in self._of[name])
+
+    def _hand_out(self, plant_rows: Rows, path_rows: Rows) -> None:
+        if self._plant is not None and len(plant_rows):
+            self._plant.apply(self.values, plant_rows)
+        if len(path_rows):
+            for part in self._path:
+                part.apply(self.values, path_rows)
+
+    def _set_period(self) -> None:
+        """Turn longer and shorter control periods into physics steps; what rounding leaves goes to the next period."""
+        if "control_period" not in self.values:
+            return
+        self._lag += self.values["control_period"][:, 0] / self._physics
+        more = np.maximum(np.rint(self._lag), 1 - self._substeps)
+        self._lag = np.clip(self._lag - more, -1.0, 1.0)
+        self.substeps = (self._substeps + more).astype(np.int64)
+
+    def _set_load(self, truth: RobotState) -> None:
+        share, push = self.values.get("joint_load"), self.values.get("push")
+        if share is None and push is None:
+            return
+        load = np.zeros_like(truth.joint_position) if share is None else share * self._model.effort_limit
+        if push is not None:
+            rows = np.flatnonzero(push.any(axis=1))
+            if len(rows):  # what a force on the tool asks of the joints: J^T f
+                jacobian = self._model.tool_jacobian(truth.joint_position[rows])
+                for axis in range(3):
+                    load[rows] += jacobian[:, axis] * push[rows, axis, None]
+        self.load = load
+
+    def _set_dropout(self) -> None:
+        """Begin dropouts, and go on with those that have begun; the last state is repeated meanwhile."""
+        if self.dropped is None:
+            return
+        begins = self._steps.lot < self.values["dropout_probability"][:, 0]
+        hold = self.values.get("dropout_hold")
+        length = np.ones(len(self._all)) if hold is None else np.maximum(1.0, np.rint(hold[:, 0] / self._period))
+        self._held = np.where(self._held > 0, self._held - 1, np.where(begins, length, 0)).astype(np.int64)
+        self.dropped[:] = self._held > 0
