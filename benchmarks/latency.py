@@ -39,7 +39,7 @@ def figures_of(name: str, *arguments: str) -> dict[str, Any]:
 
 def table(figures: dict[str, Any]) -> list[str]:
     """Return the stages of one run as the lines of a table."""
-    rows = [(name, figures["stages_ms"][name]) for name in STAGES if figures["stages_ms"].get(name, {}).get("count")]
+    rows = [(name, figures["stages_ms"][name]) for name in STAGES if name in figures["stages_ms"]]
     rows.append(("end to end on the robot's own clock", figures["robot_end_to_end_ms"]))
     return [
         f"| {figures['rate_hz']:g} Hz, ms | {' | '.join(COLUMNS)} | count |",

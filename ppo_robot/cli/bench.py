@@ -205,8 +205,7 @@ def _latency(args: argparse.Namespace) -> dict[str, Any]:
         print(f"{rate} Hz: {one['ticks']} ticks, {one['deadline_misses']} missed deadlines; ms")
         print(f"  {'':<18}" + "".join(f"{name:>9}" for name in QUANTILES))
         for name, values in (one["stages_ms"] | {"robot's own clock": one["robot_end_to_end_ms"]}).items():
-            if values["count"]:
-                print(f"  {name:<18}" + "".join(f"{values[key]:>9.2f}" for key in QUANTILES))
+            print(f"  {name:<18}" + "".join(f"{values[key]:>9.2f}" for key in QUANTILES))
         shares = one["telemetry_over_robot"]
         print(f"  telemetry over the robot's own clock: p50 {shares['p50']:.3f}, p99 {shares['p99']:.3f}")
     return found

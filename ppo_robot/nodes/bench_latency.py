@@ -107,7 +107,7 @@ def bench_latency(
             if on_progress is not None:
                 on_progress(float(done))
         after = dict(listener.statuses.get("telemetry/deadlines", {}))
-        stages = {name: _recent(values) for name, values in listener.stages.items()}
+        stages = {name: _recent(values) for name, values in listener.stages.items() if int(values["recent_count"])}
         own = np.array([took for stamp, took in listener.samples if stamp >= began])
     if not len(own):
         raise RunFailedError("the simulated robot saw no command that names a state: is the safety node armed?")
@@ -132,8 +132,7 @@ def _quantiles(seconds: np.ndarray) -> list[float]:
 
 def _recent(values: dict[str, str]) -> dict[str, float]:
     """Return the quantiles in ms and the count of telemetry's window."""
-    found = {key: 1e3 * float(values.get(f"recent_{key}", "nan")) for key in QUANTILES}
-    return found | {"count": float(values.get("recent_count", 0))}
+    return {key: 1e3 * float(values[f"recent_{key}"]) for key in QUANTILES} | {"count": int(values["recent_count"])}
 
 
 def _inject(listener: Listener, executor: SingleThreadedExecutor, delay: float) -> None:
