@@ -149,6 +149,19 @@ def test_every_reason_is_named() -> None:
     assert bench.run(0.25).limits == (Limit.POSITION | Limit.EFFORT, Limit(0))
 
 
+def test_beside_a_joint_that_is_held_the_others_follow_their_curve() -> None:
+    bench = Bench().active()
+    bench.effort = [50.0, 0.0]
+    for step in range(128):
+        bench.target = [0.001 * step, 0.002 * step]
+        verdict = bench.cycle()
+    ahead = bench.envelope.actions.reference(bench.now + PERIOD)
+    assert verdict.limits == (Limit.EFFORT, Limit(0))
+    assert verdict.setpoint.position[1] == pytest.approx(ahead.position[1], abs=1e-6)
+    assert verdict.setpoint.velocity[1] == pytest.approx(0.512, rel=0.01)
+    assert (verdict.setpoint.velocity[0], verdict.setpoint.acceleration[0]) == pytest.approx((0.0, 0.0), abs=1e-6)
+
+
 # Links.
 
 

@@ -12,8 +12,8 @@ from ppo_robot.safety.guard import Guard, Way
 from ppo_robot.safety.limits import SafetyLimits, make_limits
 from ppo_robot.safety.reasons import Limit
 from ppo_robot.safety.setpoint import Setpoint
-from ppo_robot.safety.stepper import ROUNDING, TARGET_SHARE, Stepper
-from ppo_robot.safety.witness import stop_extrema
+from ppo_robot.safety.stepper import ROUNDING, TARGET_SHARE, Stepper, _peak_velocity, _reachable
+from ppo_robot.safety.witness import Bounds, judge_setpoints, stop_extrema
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.safety import SafetySpec
 
@@ -47,7 +47,8 @@ def leaving(setpoint: Setpoint, late: float) -> np.ndarray:
 
 def test_before_it_begins_it_stands_at_zero() -> None:
     stepper = Stepper(LIMITS, PERIOD, 0.02)
-    assert not stepper.begun
+    assert stepper.begun is False
+    assert stepper.forbidden == Limit(0)
     assert stepper.at_rest
     assert stepper.setpoint == Setpoint(STILL, STILL, STILL)
     assert (stepper.lower, stepper.upper) == (LIMITS.lower, LIMITS.upper)
@@ -116,6 +117,90 @@ def test_a_target_that_moves_at_the_limit_is_followed_at_its_share() -> None:
             stepper.advance([0.0, 0.0, -2.9 * side + moved], [0.0, 0.0, side * 60.0], STILL)
         assert stepper.setpoint.velocity[2] == pytest.approx(side * 6.0, rel=0.005)
         assert abs(stepper.setpoint.velocity[2]) > 6.0 * TARGET_SHARE
+
+
+def follow(start: float, target: float, velocity: float, acceleration: float, steps: int) -> tuple[np.ndarray, bool]:
+    """Let joint c follow a target; return its position, velocity and acceleration (T, 3), and whether it was refused.
+
+    `velocity` is the target's at the beginning, the others rest.
+    """
+    stepper = make(position=(0.0, 0.0, start))
+    sent, refused = [stepper.setpoint], False
+    for step in range(1, steps + 1):
+        time = step * PERIOD
+        moving = velocity + acceleration * time
+        at = target + velocity * time + acceleration * time**2 / 2.0
+        refused |= stepper.advance([0.0, 0.0, at], [0.0, 0.0, moving], [0.0, 0.0, acceleration])[2]
+        sent.append(stepper.setpoint)
+    rows = np.array([(one.position, one.velocity, one.acceleration) for one in sent])
+    names = ("lower", "upper", "velocity", "acceleration", "jerk")
+    bounds = Bounds(*(np.array(getattr(LIMITS, name)) for name in names))
+    assert judge_setpoints(rows[:, 0], bounds, PERIOD, rows[:, 1], rows[:, 2]).total == 0
+    return rows[:, :, 2], refused
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("start", "target", "velocity", "fastest"),
+    [
+        (-2.5, -1.0, 3.0, 6.0),  # after a target that runs away
+        (-2.5, 2.0, -1.5, 6.0),  # towards one that comes
+        (2.5, -2.0, 1.5, -6.0),  # back towards one that comes
+        (2.5, 1.0, -3.0, -6.0),
+    ],
+)
+def test_all_of_the_speed_is_used_to_catch_up_and_no_more(
+    side: float, start: float, target: float, velocity: float, fastest: float
+) -> None:
+    rows, refused = follow(side * start, side * target, side * velocity, 0.0, 230)
+    speeds = side * np.sign(fastest) * rows[:, 1]
+    assert speeds.max() == pytest.approx(6.0, rel=0.01)
+    assert not refused
+    ahead = side * (target + velocity * 230 * PERIOD)
+    assert rows[-1, 0] == pytest.approx(ahead, abs=1e-3)
+    assert rows[-1, 1] == pytest.approx(side * velocity, abs=1e-3)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("acceleration", [20.0, -20.0])
+def test_all_of_the_acceleration_is_used_to_catch_up_and_no_more(side: float, acceleration: float) -> None:
+    velocity = -0.06 * acceleration
+    rows, refused = follow(0.0, side * 0.5, side * velocity, side * acceleration, 50)
+    assert rows[:, 2].max() == pytest.approx(60.0, rel=0.01)
+    assert rows[:, 2].min() == pytest.approx(-60.0, rel=0.01)
+    assert not refused
+
+
+def test_a_target_that_turns_is_followed_with_its_acceleration() -> None:
+    for side in (1.0, -1.0):
+        rows, refused = follow(0.0, 0.0, side * -3.0, side * 12.0, 120)
+        time = 120 * PERIOD
+        expected = side * np.array([-3.0 * time + 6.0 * time**2, -3.0 + 12.0 * time, 12.0])
+        assert rows[-1] == pytest.approx(expected, abs=1e-3)
+        assert not refused
+
+
+def test_the_acceleration_of_a_target_leaves_room_for_its_velocity() -> None:
+    # From 0.5 to 0.98 of what is left to 1 rad/s at 100 rad/s^3: a^2 / 200 = 0.49, a = 9.899 rad/s^2.
+    for velocity in (0.5, -0.5):
+        for sign in (1.0, -1.0):
+            assert _reachable(sign * 20.0, velocity, 1.0, 50.0, 100.0) == pytest.approx(sign * 98.0**0.5)
+            assert _reachable(sign * 20.0, velocity, 1.0, 5.0, 100.0) == sign * 4.5
+            assert _reachable(sign * 3.0, velocity, 1.0, 50.0, 100.0) == sign * 3.0
+    assert _reachable(20.0, 1.5, 1.0, 50.0, 100.0) == 0.0
+    assert _reachable(20.0, 1.0, 1.0, 50.0, 100.0) == 0.0
+    assert _reachable(20.0, 0.0, 1.0, 50.0, 100.0) == pytest.approx(14.0)
+
+
+def test_a_velocity_that_yet_rises_beyond_its_limit_is_seen() -> None:
+    # 15 rad/s^2 at 300 rad/s^3 add 0.375 rad/s; 5 at 100 add 0.125, 60 at 3000 add 0.6.
+    for sign in (1.0, -1.0):
+        at = Setpoint(STILL, (sign * 2.625, sign * 0.875, sign * 5.4), (sign * 15.0, sign * 5.0, sign * 60.0))
+        assert _peak_velocity(at, LIMITS) == (False, False, False)
+        over = Setpoint(STILL, (sign * 2.6251, sign * 0.875, sign * 5.4001), at.acceleration)
+        assert _peak_velocity(over, LIMITS) == (True, False, True)
+        falling = Setpoint(STILL, (sign * 3.0, sign * 1.0, sign * 6.0), tuple(-a for a in at.acceleration))
+        assert _peak_velocity(falling, LIMITS) == (False, False, False)
 
 
 def test_a_target_outside_is_one_at_the_limit_that_rests() -> None:
