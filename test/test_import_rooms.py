@@ -23,7 +23,7 @@ LAUNCH = "nodes.launch_actions"  # needs ROS 2's own launch, which is not on PyP
 NODES = (
     *("bare_tick", "bench_node", "evaluation", "goal_sender", "lifecycle", "over_ros", "policy", "policy_messages"),
     *("probe", "ros_support", "safety", "safety_client", "safety_log", "safety_messages", "sim_record", "sim_robot"),
-    *("bench_latency", "bench_telemetry", "command_listener", "quiet_subscription", "telemetry", "telemetry_rows"),
+    *("safety_news", "bench_latency", "bench_telemetry", "command_listener", "quiet_subscription", "telemetry", "telemetry_rows"),
     *("bench_recorder", "recorder", "recorder_facts", "recorder_topics"),
 )
 ROS_MODULES = (LAUNCH, *(f"nodes.{name}" for name in NODES))

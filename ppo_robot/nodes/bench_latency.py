@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,13 +21,13 @@ from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
+from ppo_robot.nodes.background import Deployment, deployment
 from ppo_robot.nodes.ros_support import COMMANDS, EVENTS
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.spec.deployment import load_deployment
 from ppo_robot.spec.strict import plain
 
 START_TIMEOUT = 60.0
-STOP_TIMEOUT = 20.0
 SETTLE = 5.0
 """s after the first latency was told in which discovery calms down; they are not counted."""
 
@@ -92,11 +89,9 @@ def bench_latency(
     Raises:
         RunFailedError: if the deployment does not come up.
     """
-    with _deployment(bundle, path, seconds) as log, _listening() as (listener, executor):
+    with _deployment(bundle, path, seconds) as running, _listening() as (listener, executor):
         _spin(executor, START_TIMEOUT, lambda: listener.acting)
-        if not listener.acting:
-            log.seek(0)
-            raise RunFailedError(f"the deployment did not come up: {' | '.join(log.read().splitlines()[-3:])}")
+        running.require(listener.acting)
         if delay:
             _inject(listener, executor, delay)
         _spin(executor, SETTLE)
@@ -168,7 +163,7 @@ def _listening() -> Iterator[tuple[Listener, SingleThreadedExecutor]]:
 
 
 @contextlib.contextmanager
-def _deployment(bundle: Bundle, path: Path, seconds: float) -> Iterator[Any]:
+def _deployment(bundle: Bundle, path: Path, seconds: float) -> Iterator[Deployment]:
     """Run `ppo-robot up deploy plant:=sim` towards a fixed goal; telemetry's window is as long as the run."""
     rate = max(STATE_RATE, 1.0 / bundle.task.control_period)
     goal = sum(bundle.robot.workspace.radius) / 2.0
@@ -181,19 +176,5 @@ def _deployment(bundle: Bundle, path: Path, seconds: float) -> Iterator[Any]:
         config.write_text(yaml.safe_dump(tree), encoding="utf-8")
         given = ["plant:=sim", f"bundle:={path.resolve()}", f"config:={config}", f"state_rate:={rate:g}"]
         given.append(f"goal:={x + goal:.6f} {y:.6f} {z:.6f}")
-        with (Path(folder) / "log").open("w+") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "ppo_robot.cli", "up", "deploy", *given],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                yield log
-            finally:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(STOP_TIMEOUT)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+        with deployment(given) as running:
+            yield running

@@ -23,6 +23,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
+from ppo_robot.nodes.background import end
 from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, TELEMETRY
 from ppo_robot.nodes.telemetry_rows import read_rows
 from ppo_robot.nodes.timing import DeadlineLoop
@@ -177,9 +178,4 @@ def running(module: str, parameters: dict[str, Any]) -> Iterator[subprocess.Pope
     try:
         yield process
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            if process.poll() is not None:
-                break
-            process.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10.0)
+        end(process)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,8 +11,8 @@ import rclpy
 from numpy.typing import NDArray
 from rclpy.signals import SignalHandlerOptions
 
-from ppo_robot.errors import RunFailedError
 from ppo_robot.mdp.goals import GOALS, check_goal
+from ppo_robot.nodes.background import deployment
 from ppo_robot.nodes.evaluation import EvaluationNode
 from ppo_robot.policy.bundle import Bundle
 
@@ -26,7 +22,6 @@ COLUMNS = ("success", "final_error", "settle_time", "intervention")
 LOOK_AROUND = 2.0
 """Seconds in which a system that runs already is found."""
 START_TIMEOUT = 60.0
-STOP_TIMEOUT = 20.0
 
 
 def evaluate_over_ros(
@@ -85,20 +80,6 @@ def _system(
     arguments = [f"plant:={chosen}", f"bundle:={path.resolve()}", f"action:={action}", f"seed:={seed}"]
     arguments.append("telemetry:=false")
     arguments += [] if real_time else ["real_time:=false"]
-    command = [sys.executable, "-m", "ppo_robot.cli", "up", "deploy", *arguments]
-    with tempfile.TemporaryFile("w+") as log:  # not a pipe: nobody reads it while episodes run
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            if not node.running(START_TIMEOUT) or process.poll() is not None:
-                log.seek(0)
-                raise RunFailedError(f"the deployment did not come up: {' | '.join(log.read().splitlines()[-3:])}")
-            yield
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with deployment(arguments) as running:
+        running.require(node.running(START_TIMEOUT))
+        yield

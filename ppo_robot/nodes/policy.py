@@ -23,7 +23,17 @@ from ppo_robot.joint_input import JointMessage
 from ppo_robot.nodes.lifecycle import SafeLifecycleNode
 from ppo_robot.nodes.policy_core import PolicyAction, PolicyCore
 from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryBatch
-from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, TELEMETRY, declare_spec, run_node, seconds
+from ppo_robot.nodes.ros_support import (
+    COMMANDS,
+    LATCHED,
+    SENSORS,
+    TELEMETRY,
+    SeldomWarning,
+    declare_spec,
+    read_only,
+    run_node,
+    seconds,
+)
 from ppo_robot.nodes.timing import DeadlineLoop, MonotonicClock, SteppedClock
 from ppo_robot.policy.bundle import Bundle, load_bundle
 from ppo_robot.spec.deployment import PolicyNodeSpec
@@ -31,7 +41,6 @@ from ppo_robot.spec.robot import hash_description
 
 DIAGNOSTICS_PERIOD = 1.0
 AUTOSTART_PERIOD = 0.5
-LOG_PERIOD = 2.0
 LAST_WORD = Duration(seconds=1.0)
 """for who listens to confirm it: a process that ends at once takes its last rows with it"""
 TELEMETRY_PERIOD = 0.1
@@ -47,10 +56,9 @@ class PolicyNode(SafeLifecycleNode):
         self.core: PolicyCore | None = None
         self._loop: DeadlineLoop | None = None
         self._description: str | None = None
-        self._warned = 0.0
+        self._warn = SeldomWarning(self)
         self._cpu = time.process_time()
-        read_only = ParameterDescriptor(description="directory of the policy bundle", read_only=True)
-        self._bundle_path = self.declare_parameter("bundle", "", read_only).value
+        self._bundle_path = read_only(self, "bundle", "", "directory of the policy bundle")
         self._autostart = self.declare_parameter("autostart", False).value
         fixed = ParameterDescriptor(description="x, y, z in m in the base frame; empty: wait for goal_pose")
         self._fixed_goal = list(self.declare_parameter("goal", [0.0], fixed).value)
@@ -265,12 +273,6 @@ class PolicyNode(SafeLifecycleNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-    def _warn(self, text: str) -> None:
-        now = time.monotonic()
-        if now - self._warned >= LOG_PERIOD:
-            self._warned = now
-            self.get_logger().warning(text)
 
     @staticmethod
     def _rate(bundle: Bundle) -> float:

@@ -9,17 +9,19 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 
-class _NoExecutor(CallbackGroup):
-    """A group whose subscriptions no executor waits for."""
+class NoExecutor(CallbackGroup):
+    """A group whose subscriptions no executor waits for: their owner takes the messages, many at a time."""
 
     def can_execute(self, entity: Any) -> bool:
+        """Return that no executor may."""
         return False
 
     def beginning_execution(self, entity: Any) -> bool:
+        """Return that no executor may."""
         return False
 
     def ending_execution(self, entity: Any) -> None:
-        pass
+        """There is nothing to end."""
 
 
 class QuietSubscription:
@@ -31,7 +33,7 @@ class QuietSubscription:
     def __init__(self, node: Node, kind: Any, topic: str, quality: QoSProfile, raw: bool = False) -> None:
         """Begin to listen; with `raw`, messages are bytes."""
         self._subscription = node.create_subscription(
-            kind, topic, _ignore, quality, callback_group=_NoExecutor(), raw=raw
+            kind, topic, _ignore, quality, callback_group=NoExecutor(), raw=raw
         )
 
     def fetch(self) -> list[tuple[Any, dict[str, Any]]]:

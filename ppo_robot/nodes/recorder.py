@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from ppo_robot.nodes.recorder_facts import NODES, Facts, ParameterReader
 from ppo_robot.nodes.recorder_topics import EVENTS, Receiver, wanted_topics
-from ppo_robot.nodes.ros_support import COMMANDS, describe, run_node
+from ppo_robot.nodes.ros_support import COMMANDS, describe, read_only, run_node
 from ppo_robot.recording.inbox import Inbox
 from ppo_robot.recording.metadata import Topic
 from ppo_robot.recording.ring import Incoming
@@ -52,11 +51,11 @@ class RecorderNode(Node):
             BadInputError: if the directory exists or cannot be written, there is no room, or a setting is wrong.
         """
         super().__init__("recorder")
-        config = str(self._read("deployment", "sim", "a file of config/deploy, or a path"))
+        config = str(read_only(self, "deployment", "sim", "a file of config/deploy, or a path"))
         deployment = load_deployment(config)
         spec = self._read_spec(deployment.recording)
-        out = str(self._read("out", "", "directory of the recording; empty: a new one below recordings/"))
-        bundle = str(self._read("bundle", "", "directory of the policy bundle, whose facts go into the recording"))
+        out = str(read_only(self, "out", "", "directory of the recording; empty: a new one below recordings/"))
+        bundle = str(read_only(self, "bundle", "", "directory of the policy bundle, whose facts go into the recording"))
         distribution = os.environ.get("ROS_DISTRO", "jazzy")
         self._schemas = Schemas(distribution)
         self._facts = Facts(self, bundle, deployment, spec, config)
@@ -209,9 +208,6 @@ class RecorderNode(Node):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-    def _read(self, name: str, default: str, description: str) -> Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=description, read_only=True)).value
 
     def _read_spec(self, spec: RecordingSpec) -> RecordingSpec:
         """Return the deployment's settings with those that are given as parameters; ROS knows no empty list."""

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
+from ppo_robot.nodes.quiet_subscription import NoExecutor
 from ppo_robot.recording.metadata import Quality, Topic
 from ppo_robot.recording.ring import Incoming
 from ppo_robot.recording.schemas import Schemas, UnknownTypeError
@@ -92,19 +92,6 @@ def message_class(name: str) -> Any:
         raise UnknownTypeError(f"{name}: no package of this environment has it; source the workspace with it") from None
 
 
-class _NoExecutor(CallbackGroup):
-    """A group whose subscriptions no executor waits for: the recorder takes their messages itself, many at a time."""
-
-    def can_execute(self, entity: Any) -> bool:
-        return False
-
-    def beginning_execution(self, entity: Any) -> bool:
-        return False
-
-    def ending_execution(self, entity: Any) -> None:
-        pass
-
-
 @dataclass
 class _Line:
     """One topic that is listened to."""
@@ -134,7 +121,7 @@ class Receiver:
         self.unknown: dict[str, str] = {}
         self._node = node
         self._schemas = schemas
-        self._group = _NoExecutor()
+        self._group = NoExecutor()
         self._wanted = {node.resolve_topic_name(row.name): row for row in wanted}
         self._lines: dict[str, _Line] = {}
         for name, row in self._wanted.items():

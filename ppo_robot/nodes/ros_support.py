@@ -6,6 +6,7 @@ import dataclasses
 import math
 import signal
 import sys
+import time
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,9 @@ from ppo_robot.spec.strict import build
 COMMANDS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 SENSORS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 TELEMETRY = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
+LOG_PERIOD = 2.0
+"""s between two warnings of a node."""
+
 EVENTS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -51,6 +55,28 @@ def to_stamp(time: float) -> Time:
     whole = math.floor(time)
     nanoseconds = round((time - whole) * 1e9)
     return Time(sec=whole + nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def read_only(node: Node, name: str, default: Any, description: str) -> Any:
+    """Declare a parameter that is read once, at the start, and return its value."""
+    descriptor = ParameterDescriptor(description=description, read_only=True)
+    return node.declare_parameter(name, default, descriptor).value
+
+
+class SeldomWarning:
+    """Logs warnings of a node, at most one each `LOG_PERIOD`: what is wrong with one message is so with the next."""
+
+    def __init__(self, node: Node) -> None:
+        """Log as `node`."""
+        self._logger = node.get_logger()
+        self._warned = -LOG_PERIOD
+
+    def __call__(self, text: str) -> None:
+        """Log a line, unless one was logged a moment ago."""
+        now = time.monotonic()
+        if now - self._warned >= LOG_PERIOD:
+            self._warned = now
+            self._logger.warning(text)
 
 
 def declare_spec(node: Node, spec: Any, source: str) -> Any:

@@ -6,11 +6,9 @@ import gc
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -23,15 +21,25 @@ from trajectory_msgs.msg import JointTrajectory
 from ppo_robot.joint_input import JointMessage
 from ppo_robot.nodes.action_wait import ActionWait
 from ppo_robot.nodes.commands import CommandAdapter
-from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS, TELEMETRY, controllers_of, run_node, seconds
+from ppo_robot.nodes.ros_support import (
+    COMMANDS,
+    SENSORS,
+    TELEMETRY,
+    SeldomWarning,
+    controllers_of,
+    read_only,
+    run_node,
+    seconds,
+)
 from ppo_robot.nodes.safety_log import LoggedEnvelope
 from ppo_robot.nodes.safety_messages import ControllerMessage, level_of, observed_ticks, sequence_of, tilt_of
+from ppo_robot.nodes.safety_news import SafetyNews
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.safety.actions import Action
 from ppo_robot.safety.assembly import assemble_envelope
 from ppo_robot.safety.envelope import Verdict
-from ppo_robot.safety.reasons import ARMED, Cause, Limit, State
+from ppo_robot.safety.reasons import ARMED, Cause, State
 from ppo_robot.spec.deployment import load_deployment
 
 DIAGNOSTICS_PERIOD = 1.0
@@ -42,7 +50,6 @@ LAST_STOP = 5.0
 """s that a controlled stop may take before the process ends all the same; its limits make it a fraction of that."""
 LOCKSTEP_TIMEOUT = 1.0
 """s of wall time that a cycle of simulated time waits for the action that is due; less than the simulation waits."""
-LOG_PERIOD = 2.0
 CONTROLLER_MANAGER = "controller_manager"
 LAST_WORD = Duration(seconds=1.0)
 """for who listens to confirm it: a process that ends at once takes its last command and rows with it"""
@@ -64,9 +71,9 @@ class SafetyNode(Node):
             BadInputError: if bundle, deployment and controller do not fit, or a limit would be loosened.
         """
         super().__init__("safety")
-        bundle = load_bundle(str(self._read("bundle", "", "directory of the policy bundle")))
-        deployment = load_deployment(str(self._read("deployment", "sim", "a file of config/deploy, or a path")))
-        self._arms_itself = bool(self._read("arm", False, "arm without being asked, where the robot is simulated"))
+        bundle = load_bundle(str(read_only(self, "bundle", "", "directory of the policy bundle")))
+        deployment = load_deployment(str(read_only(self, "deployment", "sim", "a file of config/deploy, or a path")))
+        self._arms_itself = bool(read_only(self, "arm", False, "arm without being asked, where the robot is simulated"))
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         spec, controller = deployment.safety, deployment.controller
         self._lock = threading.RLock()
@@ -80,14 +87,11 @@ class SafetyNode(Node):
         self._heartbeat = time.monotonic()
         self._ending: float | None = None
         self._failure: Exception | None = None
-        self._warned = 0.0
-        self._limited: Counter[str] = Counter()
-        self._told: tuple[State, Cause | None] | None = None
+        self._warn = SeldomWarning(self)
         self._wait = ActionWait(bundle.task.control_period, LOCKSTEP_TIMEOUT)
         self._message = ControllerMessage(controller, len(bundle.robot.joints))
         self._command = self.create_publisher(self._message.kind, controller.topic, COMMANDS)
-        self._state = self.create_publisher(DiagnosticStatus, "safety/state", LATCHED)
-        self._events = self.create_publisher(DiagnosticStatus, "safety/events", EVENTS)
+        self._news = SafetyNews(self, bundle.robot.joint_names)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", COMMANDS)
         self._listen(spec.tilt_limit is not None)
         for name, call in (("arm", self._arm), ("stop", self._stop), ("reset", self._reset), ("disarm", self._disarm)):
@@ -96,7 +100,6 @@ class SafetyNode(Node):
         self.create_timer(HEARTBEAT_PERIOD, self._beat, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
         self._loop: DeadlineLoop | None = None
-        self._tell(Verdict(State.DISARMED, None, (), False, None, ""))
         if not self._simulated:
             gc.collect()
             gc.freeze()
@@ -225,8 +228,7 @@ class SafetyNode(Node):
         self._cycled = time.monotonic()
         with self._lock:
             verdict = self._logged.cycle(self._send)
-            self._count(verdict)
-            self._tell(verdict)
+            self._news.take(verdict)
             # After the cycle and by its beginning: a process that stood still as a whole is late, and that says more.
             silent = 0.0 if self._simulated or self._ending is not None else self._cycled - self._heartbeat
             if silent > EXECUTOR_TIMEOUT:
@@ -238,28 +240,6 @@ class SafetyNode(Node):
         state = self.envelope.states.state(now) if self.adapter.needs_state else None
         self._command.publish(self._message.fill(self.adapter.command(verdict.setpoint, state)))
         return True
-
-    def _count(self, verdict: Verdict) -> None:
-        if verdict.changed and verdict.state is not State.STOPPING:
-            for name, limit in zip(self.envelope.limits.joint_names, verdict.limits, strict=True):
-                for bit in Limit:
-                    if bit in limit:
-                        self._limited[f"limit/{name}/{str(bit.name).lower()}"] += 1
-
-    def _tell(self, verdict: Verdict) -> None:
-        """Publish a new state or cause; ACTIVE and LIMITED follow each other too fast to be news."""
-        state = State.ACTIVE if verdict.state is State.LIMITED else verdict.state
-        if (state, verdict.cause) == self._told:
-            return
-        before, self._told = self._told, (state, verdict.cause)
-        status = DiagnosticStatus(level=level_of(state), name="safety", message=state.value)
-        cause = verdict.cause.name.lower() if verdict.cause is not None else ""
-        pairs = {"cause": cause, "detail": verdict.detail, "before": before[0].value if before else ""}
-        status.values = [KeyValue(key=key, value=value) for key, value in pairs.items()]
-        self._state.publish(status)
-        self._events.publish(status)
-        if verdict.cause is not None and state is not State.DISARMED:
-            self.get_logger().error(f"{state.value}: {verdict.cause.value} ({verdict.detail})")
 
     def _end_motion(self, cause: Cause, detail: str) -> None:
         if self.envelope.state in ARMED:
@@ -277,7 +257,7 @@ class SafetyNode(Node):
                 stepper.stop()
                 self._command.publish(self._message.fill(self.adapter.command(stepper.setpoint, None)))
                 time.sleep(self.envelope.period)
-            self._tell(Verdict(State.STOPPED, None, (), False, self.envelope.cause, self.envelope.detail))
+            self._news.tell(Verdict(State.STOPPED, None, (), False, self.envelope.cause, self.envelope.detail))
 
     # What a person asks for.
 
@@ -318,7 +298,7 @@ class SafetyNode(Node):
         with self._lock:
             for place, topic in enumerate(self._trusted):
                 self._logged.take_publishers(place, topic, self.count_publishers(topic))
-            counters = dict(envelope.counters) | dict(self._limited)
+            counters = dict(envelope.counters) | dict(self._news.limited)
             counters |= {f"state/{key}": count for key, count in envelope.states.counters.items()}
             counters |= {f"action/{key}": count for key, count in envelope.actions.counters.items()}
             status = DiagnosticStatus(level=level_of(envelope.state), name="safety", message=envelope.state.value)
@@ -333,17 +313,6 @@ class SafetyNode(Node):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-    def _read(self, name: str, default: str | bool, description: str) -> str | bool:
-        descriptor = ParameterDescriptor(description=description, read_only=True)
-        value: str | bool = self.declare_parameter(name, default, descriptor).value
-        return value
-
-    def _warn(self, text: str) -> None:
-        now = time.monotonic()
-        if now - self._warned >= LOG_PERIOD:
-            self._warned = now
-            self.get_logger().warning(text)
 
 
 def main() -> None:

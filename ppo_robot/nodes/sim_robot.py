@@ -11,11 +11,9 @@ import typing
 from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PointStamped
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, ParameterType, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
@@ -23,12 +21,22 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from ppo_robot.errors import PpoRobotError, RunFailedError
-from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, declare_spec, describe, run_node, seconds, to_stamp
+from ppo_robot.nodes.ros_support import (
+    COMMANDS,
+    LATCHED,
+    SeldomWarning,
+    declare_spec,
+    describe,
+    read_only,
+    run_node,
+    seconds,
+    to_stamp,
+)
 from ppo_robot.nodes.sim_controllers import CommandRefusal, TrajectoryPoint
 from ppo_robot.nodes.sim_core import DEFAULT_CONTROLLERS, SimRobotCore, StateSample
 from ppo_robot.nodes.sim_faults import SimFaults, nominal_faults
 from ppo_robot.nodes.sim_lockstep import Lockstep
-from ppo_robot.nodes.sim_record import CommandRecord, ResponseRecord
+from ppo_robot.nodes.sim_record import TRUTH, CommandRecord, ResponseRecord, TruthRecord
 from ppo_robot.nodes.sim_response import ResponseWatch
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import load_bundle
@@ -38,12 +46,9 @@ from ppo_robot.spec.strict import build
 from ppo_robot.spec.task import TaskSpec, load_task
 
 DIAGNOSTICS_PERIOD = 1.0
-LOG_PERIOD = 2.0
 
 CATCH_UP = 0.1
 """s of missed time that the physics makes up for at once; more, on a machine that is too slow, is lost and counted."""
-
-TRUTH = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class SimRobotNode(Node):
@@ -62,7 +67,7 @@ class SimRobotNode(Node):
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._failure: Exception | None = None
-        self._warned = 0.0
+        self._warn = SeldomWarning(self)
         self._responses = ResponseWatch()
         self._stall = 0.0
         self._stalled = 0.0
@@ -70,14 +75,13 @@ class SimRobotNode(Node):
         self._lost_time = 0.0
         robot, task = self._robot_and_task()
         spec: SimRobotSpec = declare_spec(self, SimRobotSpec(), "sim_robot")
-        self._real_time = bool(self._read("real_time", True, "false: publish /clock, as fast as commands answer"))
+        self._real_time = bool(read_only(self, "real_time", True, "false: publish /clock, as fast as commands answer"))
         timeout = self._lockstep_timeout()
         controllers = self._controllers()
         self.core = SimRobotCore(robot, task, controllers, spec.plant, spec.state_rate, spec.seed)
         self._declare_faults()
         self._joint_states = self.create_publisher(JointState, "/joint_states", COMMANDS)
-        self._truth = self.create_publisher(JointState, "~/truth", TRUTH)
-        self._tool = self.create_publisher(PointStamped, "~/tool", TRUTH)
+        self._truth = TruthRecord(self, robot.joint_names, robot.base_link)
         self._record = CommandRecord(self, robot.joint_names)
         self._response = ResponseRecord(self)
         self._description = self.create_publisher(String, "/robot_description", LATCHED)
@@ -107,13 +111,10 @@ class SimRobotNode(Node):
         self.loop.stop()
         self.core.close()
 
-    def _read(self, name: str, default: typing.Any, description: str) -> typing.Any:
-        return self.declare_parameter(name, default, ParameterDescriptor(description=description, read_only=True)).value
-
     def _robot_and_task(self) -> tuple[RobotSpec, TaskSpec]:
-        bundle = self._read("bundle", "", "directory of a policy bundle, whose robot and task are taken")
-        robot = self._read("robot", "arm6", "a file of config/robots, or a path; not used with a bundle")
-        task = self._read("task", "reach", "a file of config/tasks, or a path, for drives and starts; see robot")
+        bundle = read_only(self, "bundle", "", "directory of a policy bundle, whose robot and task are taken")
+        robot = read_only(self, "robot", "arm6", "a file of config/robots, or a path; not used with a bundle")
+        task = read_only(self, "task", "reach", "a file of config/tasks, or a path, for drives and starts; see robot")
         if bundle:
             loaded = load_bundle(bundle)
             return loaded.robot, loaded.task
@@ -131,9 +132,9 @@ class SimRobotNode(Node):
         """Return the configured controller, and with it one of the other type under its usual name."""
         first = DEFAULT_CONTROLLERS[0]
         values = {
-            "name": self._read("controller_name", first.name, "of the controller, which begins its topic"),
-            "type": self._read("controller_type", first.type, f"{first.type} or joint_trajectory_controller"),
-            "interface": self._read("controller_interface", first.interface, "position, velocity or effort"),
+            "name": read_only(self, "controller_name", first.name, "of the controller, which begins its topic"),
+            "type": read_only(self, "controller_type", first.type, f"{first.type} or joint_trajectory_controller"),
+            "interface": read_only(self, "controller_interface", first.interface, "position, velocity or effort"),
         }
         joints = ParameterDescriptor(
             description="the order in the controller's configuration; not given: the robot's own",
@@ -245,10 +246,10 @@ class SimRobotNode(Node):
             now, moment, owed = self._stamp_now(), time.monotonic(), self._owed()
             for made_up in range(1, owed + 1):
                 self.core.step()
-                self._publish_truth(self._stamp + (now - self._stamp) * made_up / (owed + 1))
+                self._tell_truth(self._stamp + (now - self._stamp) * made_up / (owed + 1))
             sample = self.core.step()
             self._anchor, self._stamp = (time.monotonic(), self.core.time), now
-            self._publish_truth(now)
+            self._tell_truth(now)
             self._publish_state(sample, now, moment)
         self._stall_if_asked()
 
@@ -265,23 +266,13 @@ class SimRobotNode(Node):
         """One state period of simulated time. The state goes first: who ticks by the clock shall find it there."""
         with self._lock:
             sample = self.core.step()
-            self._publish_truth(self.core.time)
+            self._tell_truth(self.core.time)
             self._publish_state(sample, self.core.time)
             self._clock_publisher.publish(ClockMessage(clock=to_stamp(self.core.time)))
         self._stall_if_asked()
 
-    def _publish_truth(self, stamp: float) -> None:
-        state, time_stamp = self.core.plant.truth, to_stamp(stamp)
-        message = JointState(name=list(self.core.robot.joint_names))
-        message.header.stamp = time_stamp
-        message.position = state.joint_position[0].tolist()
-        message.velocity = state.joint_velocity[0].tolist()
-        message.effort = state.joint_effort[0].tolist()
-        self._truth.publish(message)
-        tool = PointStamped()
-        tool.header.stamp, tool.header.frame_id = time_stamp, self.core.robot.base_link
-        tool.point.x, tool.point.y, tool.point.z = self.core.tool_position.tolist()
-        self._tool.publish(tool)
+    def _tell_truth(self, stamp: float) -> None:
+        self._truth.take(self.core.plant.truth, self.core.tool_position, stamp)
 
     def _publish_state(self, sample: StateSample | None, now: float, moment: float | None = None) -> None:
         """Publish what was measured; `moment` is what the monotonic clock said at `now`, in real time."""
@@ -334,12 +325,6 @@ class SimRobotNode(Node):
         message = DiagnosticArray(status=[status])
         message.header.stamp = to_stamp(self._stamp_now())
         self._diagnostics.publish(message)
-
-    def _warn(self, text: str) -> None:
-        now = time.monotonic()
-        if now - self._warned >= LOG_PERIOD:
-            self._warned = now
-            self.get_logger().warning(text)
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -18,7 +17,7 @@ from std_msgs.msg import Float64MultiArray, String
 
 from ppo_robot.nodes.command_listener import CommandListener
 from ppo_robot.nodes.quiet_subscription import QuietSubscription
-from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, TELEMETRY, run_node
+from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, TELEMETRY, SeldomWarning, read_only, run_node
 from ppo_robot.nodes.telemetry_rows import read_rows
 from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.policy.statistics import Statistics
@@ -30,7 +29,6 @@ from ppo_robot.telemetry.monitor import Monitor, Status
 
 FETCH_PERIOD = 0.1
 DIAGNOSTICS_PERIOD = 1.0
-LOG_PERIOD = 2.0
 NICENESS = 10
 """On a machine without a core to spare, policy and safety go first; what is measured was stamped by others."""
 NODES = ("policy", "safety", "recorder")
@@ -50,12 +48,12 @@ class TelemetryNode(Node):
             BadInputError: if bundle or deployment cannot be used, or the port is taken.
         """
         super().__init__("telemetry")
-        bundle = load_bundle(str(self._read("bundle", "", "directory of the policy bundle")))
-        deployment = load_deployment(str(self._read("deployment", "sim", "a file of config/deploy, or a path")))
+        bundle = load_bundle(str(read_only(self, "bundle", "", "directory of the policy bundle")))
+        deployment = load_deployment(str(read_only(self, "deployment", "sim", "a file of config/deploy, or a path")))
         spec, states = deployment.telemetry, list(State)
         self._robot = bundle.robot.name
         self._lock = threading.Lock()
-        self._warned = 0.0
+        self._warn = SeldomWarning(self)
         self._monitor = Monitor(
             spec,
             bundle.task.control_period,
@@ -150,18 +148,6 @@ class TelemetryNode(Node):
             hardware_id=self._robot,
             values=values,
         )
-
-    def _read(self, name: str, default: str, description: str) -> str:
-        value: str = self.declare_parameter(
-            name, default, ParameterDescriptor(description=description, read_only=True)
-        ).value
-        return value
-
-    def _warn(self, text: str) -> None:
-        now = time.monotonic()
-        if now - self._warned >= LOG_PERIOD:
-            self._warned = now
-            self.get_logger().warning(text)
 
 
 def _reference(statistics: Statistics | None) -> Reference | None:
