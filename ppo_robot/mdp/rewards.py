@@ -56,6 +56,16 @@ def speed_at_goal(view: View, *, std: float) -> Array:
 
 
 @REWARDS.register()
+def posture(view: View) -> Array:
+    """Sum over joints of the squared distance from the default pose, rad^2.
+
+    Which pose a redundant arm holds a goal in does not matter to the goal; without this it drifts, until after a minute
+    a joint is at its limit.
+    """
+    return sum_of_squares(view.state.joint_position - view.model.default_position)
+
+
+@REWARDS.register()
 def joint_limit(view: View, *, margin: float) -> Array:
     """Sum over joints of how deep each is inside `margin` rad of a position limit, as a share of the margin."""
     position = view.state.joint_position

@@ -78,6 +78,7 @@ REWARDED: dict[str, tuple[dict[str, float], list[float]]] = {
     "action_size": ({}, [1.25, 0.04]),
     "joint_speed": ({}, [0.25 + 0.0625, 1.0]),
     "speed_at_goal": ({"std": 0.05}, [math.sqrt(0.3125) * math.exp(-1.0), 1.0]),
+    "posture": ({}, [0.25**2 + 1.0**2, 0.7**2 + 1.4**2]),
     # 0.95 is 0.05 inside the margin below 1, -1.9 is 0.0 of it above -2: (0.1 - 0.05) / 0.1 and (0.1 - 0.1) / 0.1.
     "joint_limit": ({"margin": 0.1}, [0.0, 0.5]),
     "self_collision": ({}, [0.0, 1.0]),
