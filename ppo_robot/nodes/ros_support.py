@@ -26,11 +26,11 @@ from ppo_robot.spec.strict import build
 COMMANDS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 SENSORS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 TELEMETRY = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
-LOG_PERIOD = 2.0
-"""s between two warnings of a node."""
-
 EVENTS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+LOG_PERIOD = 2.0
+"""s between two warnings of a node."""
 
 OBSERVERS = ("telemetry", "recorder")
 """Nodes that listen to a controller's topic and move nothing."""

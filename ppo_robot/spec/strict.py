@@ -29,15 +29,13 @@ def setting(
     high: float | None = None,
     above: float | None = None,
     below: float | None = None,
-    sparse: bool = False,
     doc: str = "",
 ) -> Any:
     """Declare a dataclass field with its allowed range.
 
     `low` and `high` are inclusive bounds, `above` and `below` exclusive ones; for sequences they hold for each element.
-    `plain` leaves out a `sparse` field while it has its default: files from before there was one stay what they are.
     """
-    metadata = {"low": low, "high": high, "above": above, "below": below, "sparse": sparse, "doc": doc}
+    metadata = {"low": low, "high": high, "above": above, "below": below, "doc": doc}
     if default is not dataclasses.MISSING and isinstance(default, (dict, list)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -116,20 +114,12 @@ def nearest(key: str, known: typing.Iterable[str]) -> str:
 def plain(value: Any) -> Any:
     """Turn dataclasses, tuples and mappings into what YAML and JSON can hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept = [f for f in dataclasses.fields(value) if f.init and not _left_out(f, getattr(value, f.name))]
-        return {f.name: plain(getattr(value, f.name)) for f in kept}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
     return value
-
-
-def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
-    if not field.metadata.get("sparse"):
-        return False
-    factory = field.default_factory
-    return bool(value == (field.default if factory is dataclasses.MISSING else factory()))
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

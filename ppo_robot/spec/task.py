@@ -100,7 +100,7 @@ class SimulationSpec:
     command: Literal["hold", "spline", "envelope"] = "hold"
     actuator: ActuatorSpec = field(default_factory=ActuatorSpec)
     sensors: SensorsSpec = field(default_factory=SensorsSpec)
-    randomization: dict[str, RandomizationSpec] = setting({}, sparse=True, doc="what is drawn anew, by name")
+    randomization: dict[str, RandomizationSpec] = setting({}, doc="what is drawn anew, by name")
 
     def __post_init__(self) -> None:
         check_randomization(self.randomization)
@@ -138,7 +138,7 @@ class TaskSpec:
     success: SuccessSpec = field(default_factory=SuccessSpec)
     simulation: SimulationSpec = field(default_factory=SimulationSpec)
     critic_observations: dict[str, ObservationTermSpec] = setting(
-        {}, sparse=True, doc="what the critic sees, of the true state; none: what the policy sees"
+        {}, doc="what the critic sees, of the true state; none: what the policy sees"
     )
 
     def __post_init__(self) -> None:

@@ -406,6 +406,16 @@ def test_altered_evaluation(bundle: Path, edit: Callable[[dict[str, Any]], Any],
     assert f"eval.json: {expected}" in refusal(bundle)
 
 
+def test_a_setting_that_came_later_has_its_default_in_an_older_bundle(bundle: Path) -> None:
+    def forget(spec: dict[str, Any]) -> None:
+        del spec["task"]["critic_observations"], spec["task"]["simulation"]["randomization"]
+
+    edit_json(bundle / "spec.json", forget)
+    fix_hashes(bundle)
+    task = load_bundle(bundle).task
+    assert (task.critic_observations, task.simulation.randomization) == ({}, {})
+
+
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [

@@ -49,10 +49,6 @@ def test_a_wrong_entry_is_one_line(entries: dict[str, Any], message: str) -> Non
     assert "\n" not in str(caught.value)
 
 
-def test_a_task_without_randomization_says_nothing_of_it() -> None:
-    assert "randomization" not in plain(load_task("reach"))["simulation"]
-
-
 def test_the_full_set_draws_every_parameter_but_two_and_comes_back_equal() -> None:
     simulation = load_task("reach_randomized").simulation
     used = {entry.parameter or name for name, entry in simulation.randomization.items()}
