@@ -59,6 +59,8 @@ class BagReader:
         self.schemas = schemas or Schemas()
         self.metadata: dict[str, Any] = {}
         if self.directory.is_file():
+            if self.directory.suffix != ".mcap":
+                raise BadInputError(f"{path}: no recording; give the directory that `ppo-robot record` wrote")
             self.files = [self.directory]
         elif self.directory.is_dir():
             self.metadata = read_metadata(self.directory)

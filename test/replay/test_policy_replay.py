@@ -240,6 +240,7 @@ def test_what_cannot_be_replayed_is_refused_in_one_line(
     unsaid = copied(drawn, tmp_path / "unsaid", lambda count, raw: raw.topic != "/policy/info")
     for path, why in (
         (tmp_path / "nowhere", "no such recording"),
+        (shipped.path / "MODEL_CARD.md", "no recording; give the directory"),
         (silent, "holds neither policy/telemetry nor safety/telemetry"),
         (other, f"was made by bundle 000000000000; {shipped.path} is {shipped.id[:12]} now"),
         (unsaid, "neither action mode nor seed of these ticks was recorded"),
