@@ -42,21 +42,30 @@ class LinkBody:
             _add_pairs(robot, self._model, geometry)
             self._distances = geometry.createData()
             self.pairs = len(geometry.collisionPairs)
+            self._reach = _reaches(robot, self._model, geometry)
         else:
             self.pairs = 0
+        self._known: tuple[Sequence[float], float] | None = None  # the last position that was computed, and its answer
 
-    def clearance(self, position: Sequence[float]) -> float:
+    def clearance(self, position: Sequence[float], enough: float = math.inf) -> float:
         """Return the smallest distance in m between two links that can touch; negative where they overlap.
 
-        Infinite where there is no pair.
+        Where it is surely `enough` or more, a lower bound of it: a joint that turns by an angle moves no point by more
+        than that angle times how far the robot reaches beyond it. Infinite where there is no pair.
         """
         if self._geometry is None or not self.pairs:
             return math.inf
+        if self._known is not None:
+            rows = zip(position, self._known[0], self._reach, strict=True)
+            least = self._known[1] - sum(reach * abs(at - before) for at, before, reach in rows)
+            if least >= enough:
+                return least
         self._configuration[self._index] = position
         nearest = pinocchio.computeDistances(
             self._model, self._data, self._geometry, self._distances, self._configuration
         )
         distance: float = self._distances.distanceResults[nearest].min_distance
+        self._known = tuple(position), distance
         return distance
 
     def nearest_links(self, position: Sequence[float]) -> str:
@@ -105,6 +114,32 @@ def _geometry(robot: RobotSpec, model: pinocchio.Model) -> pinocchio.GeometryMod
             one.geometry.buildConvexHull(True, "Qt")
             one.geometry = one.geometry.convex
     return geometry
+
+
+def _reaches(robot: RobotSpec, model: pinocchio.Model, geometry: pinocchio.GeometryModel) -> list[float]:
+    """Return for each joint of the robot by how many m at most any point moves with 1 rad (m) of it.
+
+    For a joint that turns: all lengths from its axis on, end to end, out to the farthest corner of a geometry.
+    """
+    extent = {joint.name: max(abs(joint.position_lower), abs(joint.position_upper)) for joint in robot.joints}
+    beyond = [0.0] * model.njoints
+    for one in geometry.geometryObjects:
+        one.geometry.computeLocalAABB()
+        corner = float(np.linalg.norm(one.geometry.aabb_center)) + float(one.geometry.aabb_radius)
+        length = float(np.linalg.norm(one.placement.translation)) + corner
+        joint = one.parentJoint
+        while joint:
+            beyond[joint] = max(beyond[joint], length)
+            length += float(np.linalg.norm(model.jointPlacements[joint].translation))
+            length += 0.0 if _turns(model, joint) else extent[model.names[joint]]
+            joint = model.parents[joint]
+    identifiers = [model.getJointId(name) for name in robot.joint_names]
+    # A hair more than it is, for the last bits of the sums.
+    return [1.000001 * (beyond[joint] if _turns(model, joint) else 1.0) for joint in identifiers]
+
+
+def _turns(model: pinocchio.Model, joint: int) -> bool:
+    return not model.joints[joint].shortname().startswith("JointModelP")
 
 
 def _add_pairs(robot: RobotSpec, model: pinocchio.Model, geometry: pinocchio.GeometryModel) -> None:

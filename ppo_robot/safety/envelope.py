@@ -163,7 +163,7 @@ class Envelope:
             return f"no joint state within {self.spec.state_timeout} s"
         if not self._stands(state):
             return "the robot moves; expected it to stand"
-        if self._watch.at_effort_limit(state).any():
+        if any(self._watch.pushing(state)):
             return "a motor is at its effort limit"
         if self._tilts:
             return "the base is tilted"

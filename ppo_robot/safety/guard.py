@@ -55,7 +55,7 @@ class Guard:
         """
         spec = self._spec
         if self._distances:
-            clearance = self._body.clearance(rest)
+            clearance = self._body.clearance(rest, spec.clearance_slow)
             if clearance < spec.clearance_stop and clearance < self._body.clearance(rest_before):
                 return Limit.CLEARANCE
             self.clearance = clearance
@@ -73,8 +73,8 @@ class Guard:
         """Return which links are, as measured, far nearer than any setpoint takes them, or nothing."""
         if not self._distances:
             return ""
-        clearance = self._body.clearance(position)
         tolerated = 0.5 * self._spec.clearance_stop
+        clearance = self._body.clearance(position, tolerated)
         if clearance < min(tolerated, self._start - tolerated):  # they may have overlapped from the start
             return f"{self._body.nearest_links(position)} are {1e3 * clearance:.1f} mm apart"
         return ""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import Cause
 from ppo_robot.spec.safety import SafetySpec
 from ppo_robot.state import RobotState
-
-Array = NDArray[np.float64]
 
 
 class Lasting:
@@ -34,13 +30,15 @@ class Lasting:
 
 
 class BodyWatch:
-    """Holds the measured state against the setpoint and the limits."""
+    """Holds the measured state against the setpoint and the limits.
+
+    Plain numbers: for the few joints of a robot, a call of numpy costs more than all of its arithmetic.
+    """
 
     def __init__(self, limits: SafetyLimits, spec: SafetySpec) -> None:
         """Watch for these limits."""
-        self._velocity = spec.overspeed * np.array(limits.velocity)
-        self._effort = np.array(limits.effort)
-        self._lower, self._upper = np.array(limits.lower), np.array(limits.upper)
+        self._limits = limits
+        self._velocity = [spec.overspeed * limit for limit in limits.velocity]
         self._names = limits.joint_names
         self._spec = spec
         self.forget()
@@ -52,40 +50,41 @@ class BodyWatch:
         self._overspeed = Lasting(spec.overspeed_time)
         self._pushing = Lasting(spec.effort_time)
         self._outside = Lasting(spec.tracking_time)
-        self._least: Array | None = None
+        self._least = [math.inf] * self._limits.joints
 
     def check(self, state: RobotState, setpoint: Sequence[float], now: float) -> tuple[Cause | None, str]:
         """Return why the robot must be stopped, or None, and the joint that is furthest off."""
-        error = np.abs(state.joint_position[0] - setpoint)
-        if self._tracking.holds(bool((error > self._spec.tracking_error).any()), now):
-            return Cause.TRACKING, f"{self._names[error.argmax()]} is {error.max():.3f} off"
-        with np.errstate(over="ignore"):  # of velocities that no joint can have
-            speed = np.abs(state.joint_velocity[0]) / self._velocity
-        if self._overspeed.holds(bool((speed > 1.0).any()), now):
-            return Cause.OVERSPEED, f"{self._names[speed.argmax()]} at {speed.max():.2f} of what is tolerated"
-        if self._pushing.holds(bool(self.at_effort_limit(state).any()), now):
-            return Cause.EFFORT, self._names[(np.abs(state.joint_effort[0]) / self._effort).argmax()]
-        strayed = self._strayed(state.joint_position[0])
-        if self._outside.holds(bool((strayed > self._spec.stray).any()), now):
-            return Cause.OUTSIDE, f"{self._names[strayed.argmax()]} went {strayed.max():.3f} further out"
+        position, velocity, effort = (
+            rows[0].tolist() for rows in (state.joint_position, state.joint_velocity, state.joint_effort)
+        )
+        error = [abs(at - sent) for at, sent in zip(position, setpoint, strict=True)]
+        if self._tracking.holds(max(error) > self._spec.tracking_error, now):
+            return Cause.TRACKING, f"{self._worst(error)} is {max(error):.3f} off"
+        speed = [abs(rate) / limit for rate, limit in zip(velocity, self._velocity, strict=True)]
+        if self._overspeed.holds(max(speed) > 1.0, now):
+            return Cause.OVERSPEED, f"{self._worst(speed)} at {max(speed):.2f} of what is tolerated"
+        load = [abs(torque) / limit for torque, limit in zip(effort, self._limits.effort, strict=True)]
+        if self._pushing.holds(max(load) >= 1.0, now):
+            return Cause.EFFORT, self._worst(load)
+        strayed = self._strayed(position)
+        if self._outside.holds(max(strayed) > self._spec.stray, now):
+            return Cause.OUTSIDE, f"{self._worst(strayed)} went {max(strayed):.3f} further out"
         return None, ""
 
-    def _strayed(self, position: Array) -> Array:
+    def _worst(self, values: Sequence[float]) -> str:
+        return self._names[values.index(max(values))]
+
+    def _strayed(self, position: Sequence[float]) -> list[float]:
         """Return how much further each joint is outside its limits than it was when it was least so, since the start.
 
         A robot may be armed outside; from there it may only come back.
         """
-        outside = np.maximum(0.0, np.maximum(self._lower - position, position - self._upper))
-        self._least = outside if self._least is None else np.minimum(self._least, outside)
-        strayed: Array = outside - self._least
-        return strayed
-
-    def at_effort_limit(self, state: RobotState) -> NDArray[np.bool_]:
-        """Return of each joint whether its motor gives all that it may."""
-        at: NDArray[np.bool_] = np.abs(state.joint_effort[0]) >= self._effort
-        return at
+        rows = zip(position, self._limits.lower, self._limits.upper, strict=True)
+        outside = [max(0.0, low - at, at - high) for at, low, high in rows]
+        self._least = list(map(min, self._least, outside))
+        return [out - least for out, least in zip(outside, self._least, strict=True)]
 
     def pushing(self, state: RobotState) -> list[float]:
         """Return of each joint at its effort limit the direction (-1 or 1) in which it pushes, of the others 0."""
-        directions: list[float] = (np.sign(state.joint_effort[0]) * self.at_effort_limit(state)).tolist()
-        return directions
+        rows = zip(state.joint_effort[0].tolist(), self._limits.effort, strict=True)
+        return [math.copysign(1.0, effort) if abs(effort) >= limit else 0.0 for effort, limit in rows]

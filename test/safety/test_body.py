@@ -70,6 +70,21 @@ def test_a_speed_is_how_fast_the_place_changes(arm: RobotSpec, body: LinkBody) -
         assert body.link_speed(position.tolist(), velocity.tolist()) >= tool * (1.0 - 1e-5)
 
 
+@pytest.mark.parametrize("name", ROBOTS)
+def test_a_bound_of_the_distance_is_never_more_than_the_distance(name: str) -> None:
+    robot = load_robot(name)
+    body, exact, model = LinkBody(robot), LinkBody(robot), RobotModel(robot)
+    draw, bounds = np.random.default_rng(2), 0
+    for row in draw.uniform(model.lower, model.upper, (40, model.joints)):
+        body.clearance(row.tolist())
+        for size in (0.01, 0.1, 1.0):
+            near = (row + draw.normal(0.0, size, model.joints)).tolist()
+            distance, told = exact.clearance(near), body.clearance(near, 0.05)
+            assert told == distance or 0.05 <= told <= distance
+            bounds += told != distance
+    assert bounds > 20  # it was not computed each time
+
+
 def test_links_that_overlap_are_named(arm: RobotSpec, body: LinkBody) -> None:
     assert body.clearance(THROUGH) < 0.0
     first, second = body.nearest_links(THROUGH).split(" and ")

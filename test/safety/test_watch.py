@@ -128,6 +128,5 @@ def test_on_the_way_back_in_the_limit_follows() -> None:
 
 def test_a_motor_at_its_limit_pushes_in_a_direction() -> None:
     watch = BodyWatch(LIMITS, SPEC)
-    assert watch.at_effort_limit(state(effort=(-50.0, 19.9))).tolist() == [True, False]
     assert watch.pushing(state(effort=(-50.0, 19.9))) == [-1.0, 0.0]
     assert watch.pushing(state(effort=(49.9, 25.0))) == [0.0, 1.0]
