@@ -80,8 +80,9 @@ def test_a_bound_of_the_distance_is_never_more_than_the_distance(name: str) -> N
         for size in (0.01, 0.1, 1.0):
             near = (row + draw.normal(0.0, size, model.joints)).tolist()
             distance, told = exact.clearance(near), body.clearance(near, 0.05)
-            assert told == distance or 0.05 <= told <= distance
-            bounds += told != distance
+            computed = abs(told - distance) < 1e-5  # what coal finds depends a little on what it found before
+            assert computed or 0.05 <= told < distance
+            bounds += not computed
     assert bounds > 20  # it was not computed each time
 
 
