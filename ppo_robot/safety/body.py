@@ -10,6 +10,7 @@ import pinocchio
 
 from ppo_robot.errors import SpecError
 from ppo_robot.kinematics import reduced_model
+from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.spec.robot import RobotSpec
 
 _MESH_FOLDERS = 3
@@ -56,7 +57,7 @@ class LinkBody:
         if self._geometry is None or not self.pairs:
             return math.inf
         if self._known is not None:
-            rows = zip(position, self._known[0], self._reach, strict=True)
+            rows = by_joint(position, self._known[0], self._reach)
             least = self._known[1] - sum(reach * abs(at - before) for at, before, reach in rows)
             if least >= enough:
                 return least

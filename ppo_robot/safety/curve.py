@@ -6,6 +6,8 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ppo_robot.safety.by_joint import by_joint
+
 KEPT = 5
 """Targets that the curve is made of: four of its newest piece, and the one before them."""
 
@@ -80,7 +82,7 @@ class TargetCurve:
         weights = v**3 / 6.0, (3.0 * u**3 - 6.0 * u * u + 4.0) / 6.0, (3.0 * v**3 - 6.0 * v * v + 4.0) / 6.0, u**3 / 6.0
         slopes = [one / period for one in (-v * v / 2.0, 1.5 * u * u - 2.0 * u, 2.0 * v - 1.5 * v * v, u * u / 2.0)]
         bends = [one / period**2 for one in (v, 3.0 * u - 2.0, 3.0 * v - 2.0, u)]
-        columns = list(zip(*points, strict=True))
+        columns = list(by_joint(*points))
         position, velocity, acceleration = (
             [sum(map(operator.mul, factors, row)) for row in columns] for factors in (weights, slopes, bends)
         )

@@ -14,6 +14,7 @@ from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.joint_input import Refusal as StateRefusal
 from ppo_robot.safety.actions import Action, ActionInput
 from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.safety.curve import Reference
 from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
@@ -284,13 +285,13 @@ class Envelope:
         """Return the reference with every joint that is at its effort limit where it is: it may not push further."""
         if not any(self._pushing):
             return reference
-        rows = zip(self.stepper.setpoint.position, reference.position, self._pushing, strict=True)
+        rows = by_joint(self.stepper.setpoint.position, reference.position, self._pushing)
         kept = [(wanted - sent) * push > 0.0 for sent, wanted, push in rows]
         sent = self.stepper.setpoint.position
         return Reference(
-            [at if keep else wanted for keep, at, wanted in zip(kept, sent, reference.position, strict=True)],
-            [0.0 if keep else v for keep, v in zip(kept, reference.velocity, strict=True)],
-            [0.0 if keep else a for keep, a in zip(kept, reference.acceleration, strict=True)],
+            [at if keep else wanted for keep, at, wanted in by_joint(kept, sent, reference.position)],
+            [0.0 if keep else v for keep, v in by_joint(kept, reference.velocity)],
+            [0.0 if keep else a for keep, a in by_joint(kept, reference.acceleration)],
         )
 
     def _hold(self, now: float) -> None:
@@ -313,7 +314,7 @@ class Envelope:
         return spec.blend_speed + (1.0 - spec.blend_speed) * along
 
     def _far(self, position: Sequence[float], distance: float) -> bool:
-        rows = zip(self.stepper.setpoint.position, position, strict=True)
+        rows = by_joint(self.stepper.setpoint.position, position)
         return any(abs(sent - wanted) > distance for sent, wanted in rows)
 
     def _limit(self, joint: int, reference: Reference, refused: bool, blending: bool) -> Limit:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.safety.reasons import Limit
 from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.spec.safety import SafetySpec
@@ -81,7 +82,7 @@ class Guard:
 
     def _outside(self, position: Sequence[float]) -> float:
         """Return how far in m the tool is outside its box, at most 0 inside."""
-        rows = zip(self._spec.tool_lower, self._body.tool_position(position), self._spec.tool_upper, strict=True)
+        rows = by_joint(self._spec.tool_lower, self._body.tool_position(position), self._spec.tool_upper)
         return max(max(low - at, at - high) for low, at, high in rows)
 
     def _speed(self, way: Sequence[Setpoint]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from ppo_robot.errors import SpecError
+from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.spec.robot import JointSpec, RobotSpec
 from ppo_robot.spec.safety import JointTightening, SafetySpec
 from ppo_robot.spec.strict import nearest
@@ -78,4 +79,4 @@ def _first(given: float | None, otherwise: float) -> float:
 
 
 def _columns(rows: Iterable[tuple[float, ...]]) -> list[tuple[float, ...]]:
-    return [tuple(column) for column in zip(*rows, strict=True)]
+    return [tuple(column) for column in by_joint(*rows)]

@@ -16,6 +16,7 @@ from ruckig import (
     Trajectory,
 )
 
+from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import Limit
@@ -113,7 +114,7 @@ class Stepper:
         """
         self.forbidden = Limit(0)
         joints, shares = self.limits.joints, [speed] * self.limits.joints if isinstance(speed, float) else speed
-        rows = zip(position, velocity, acceleration, shares, strict=True)
+        rows = by_joint(position, velocity, acceleration, shares)
         aims = [self._aim(joint, *row) for joint, row in enumerate(rows)]
         self._see_from(aims)
         found = _found(lambda: self._towards.update(self._target, self._next))
@@ -122,9 +123,9 @@ class Stepper:
             self._accept(stopping)
             return (True,) * joints
         ahead = self._next
-        new = zip(aims, ahead.new_position, ahead.new_velocity, ahead.new_acceleration, strict=True)
+        new = by_joint(aims, ahead.new_position, ahead.new_velocity, ahead.new_acceleration)
         moved = [(aim[0] + p, aim[1] + v, aim[2] + a) for aim, p, v, a in new]
-        wanted = Setpoint(*zip(*moved, strict=True))
+        wanted = Setpoint(*by_joint(*moved))
         refused = self._no_stop_behind(wanted)
         if self._accept(_mixed(refused, stopping, wanted) if any(refused) else wanted):
             return refused
@@ -156,15 +157,15 @@ class Stepper:
         """
         problem, now, limits, period = self._target, self.setpoint, self.limits, self.period
         began = [(p - v * period + 0.5 * a * period**2, v - a * period) for p, v, a, _ in aims]
-        problem.current_position = [p - start for p, (start, _) in zip(now.position, began, strict=True)]
-        problem.current_velocity = [v - start for v, (_, start) in zip(now.velocity, began, strict=True)]
-        problem.current_acceleration = [a - aim[2] for a, aim in zip(now.acceleration, aims, strict=True)]
-        rows = [(fast, max(start, v), min(start, v)) for (_, v, _, fast), (_, start) in zip(aims, began, strict=True)]
+        problem.current_position = [p - start for p, (start, _) in by_joint(now.position, began)]
+        problem.current_velocity = [v - start for v, (_, start) in by_joint(now.velocity, began)]
+        problem.current_acceleration = [a - aim[2] for a, aim in by_joint(now.acceleration, aims)]
+        rows = [(fast, max(start, v), min(start, v)) for (_, v, _, fast), (_, start) in by_joint(aims, began)]
         least = 1.0 - TARGET_SHARE
         problem.max_velocity = [max(fast - most, least * fast) for fast, most, _ in rows]
         problem.min_velocity = [min(-fast - most, -least * fast) for fast, _, most in rows]
-        problem.max_acceleration = [most - aim[2] for most, aim in zip(limits.acceleration, aims, strict=True)]
-        problem.min_acceleration = [-most - aim[2] for most, aim in zip(limits.acceleration, aims, strict=True)]
+        problem.max_acceleration = [most - aim[2] for most, aim in by_joint(limits.acceleration, aims)]
+        problem.min_acceleration = [-most - aim[2] for most, aim in by_joint(limits.acceleration, aims)]
 
     def stop(self) -> None:
         """Take one step of a stop: all joints come to rest together where the limits leave room for that."""
@@ -188,7 +189,7 @@ class Stepper:
         peaks = _peak_velocity(wanted, self.limits)
         late = self.latency
         if late > 0.0:  # the acceleration of now goes on meanwhile
-            motion = list(zip(wanted.position, wanted.velocity, wanted.acceleration, strict=True))
+            motion = list(by_joint(wanted.position, wanted.velocity, wanted.acceleration))
             position = tuple(p + v * late + 0.5 * a * late * late for p, v, a in motion)
             velocity = tuple(v + a * late for _, v, a in motion)
             wanted = Setpoint(position, velocity, wanted.acceleration)
@@ -200,7 +201,7 @@ class Stepper:
         """Return of each joint whether a stop leaves its limits."""
         return tuple(
             lowest < lower - ROUNDING or highest > upper + ROUNDING
-            for (lowest, highest), lower, upper in zip(brake.extrema(), self.lower, self.upper, strict=True)
+            for (lowest, highest), lower, upper in by_joint(brake.extrema(), self.lower, self.upper)
         )
 
     def _accept(self, setpoint: Setpoint) -> bool:
@@ -263,7 +264,7 @@ class _Brake:
     def at(self, time: float) -> Setpoint:
         """Return the setpoint `time` s after the beginning; behind the end it rests."""
         position, velocity, acceleration = self._trajectory.at_time(time)
-        moved = tuple(p + origin for p, origin in zip(position, self._origin, strict=True))
+        moved = tuple(p + origin for p, origin in by_joint(position, self._origin))
         return Setpoint(moved, tuple(velocity), tuple(acceleration))
 
     def end(self, setpoint: Setpoint, late: float) -> list[float]:
@@ -272,7 +273,7 @@ class _Brake:
         To first order in what the velocity changes meanwhile, which a guard's own margins cover.
         """
         ends = self._trajectory.at_time(self._trajectory.duration)[0]
-        rows = zip(self._origin, ends, setpoint.velocity, strict=True)
+        rows = by_joint(self._origin, ends, setpoint.velocity)
         return [origin + end + v * late for origin, end, v in rows]
 
     def way(self, setpoint: Setpoint, age: float) -> list[Setpoint]:
@@ -284,7 +285,7 @@ class _Brake:
         """Return the lowest and the highest position of each joint."""
         trajectory = self._trajectory
         ends = trajectory.at_time(trajectory.duration)[0]
-        rows = zip(self._origin, trajectory.position_extrema, ends, strict=True)
+        rows = by_joint(self._origin, trajectory.position_extrema, ends)
         return [(origin + min(found.min, end), origin + max(found.max, end)) for origin, found, end in rows]
 
 
@@ -309,7 +310,7 @@ def _input(limits: SafetyLimits, interface: ControlInterface, synchronization: S
 def _mixed(choose: Sequence[bool], chosen: Setpoint, otherwise: Setpoint) -> Setpoint:
     return Setpoint(
         *(
-            tuple(a if which else b for which, a, b in zip(choose, first, second, strict=True))
+            tuple(a if which else b for which, a, b in by_joint(choose, first, second))
             for first, second in (
                 (chosen.position, otherwise.position),
                 (chosen.velocity, otherwise.velocity),
@@ -321,7 +322,7 @@ def _mixed(choose: Sequence[bool], chosen: Setpoint, otherwise: Setpoint) -> Set
 
 def _peak_velocity(setpoint: Setpoint, limits: SafetyLimits) -> tuple[bool, ...]:
     """Return of each joint whether bringing its acceleration to zero takes its velocity beyond the limit."""
-    rows = zip(setpoint.velocity, setpoint.acceleration, limits.jerk, limits.velocity, strict=True)
+    rows = by_joint(setpoint.velocity, setpoint.acceleration, limits.jerk, limits.velocity)
     return tuple(abs(v + a * abs(a) / (2.0 * jerk)) > most * (1.0 + ROUNDING) for v, a, jerk, most in rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import Cause
 from ppo_robot.spec.safety import SafetySpec
@@ -57,13 +58,13 @@ class BodyWatch:
         position, velocity, effort = (
             rows[0].tolist() for rows in (state.joint_position, state.joint_velocity, state.joint_effort)
         )
-        error = [abs(at - sent) for at, sent in zip(position, setpoint, strict=True)]
+        error = [abs(at - sent) for at, sent in by_joint(position, setpoint)]
         if self._tracking.holds(max(error) > self._spec.tracking_error, now):
             return Cause.TRACKING, f"{self._worst(error)} is {max(error):.3f} off"
-        speed = [abs(rate) / limit for rate, limit in zip(velocity, self._velocity, strict=True)]
+        speed = [abs(rate) / limit for rate, limit in by_joint(velocity, self._velocity)]
         if self._overspeed.holds(max(speed) > 1.0, now):
             return Cause.OVERSPEED, f"{self._worst(speed)} at {max(speed):.2f} of what is tolerated"
-        load = [abs(torque) / limit for torque, limit in zip(effort, self._limits.effort, strict=True)]
+        load = [abs(torque) / limit for torque, limit in by_joint(effort, self._limits.effort)]
         if self._pushing.holds(max(load) >= 1.0, now):
             return Cause.EFFORT, self._worst(load)
         strayed = self._strayed(position)
@@ -79,12 +80,12 @@ class BodyWatch:
 
         A robot may be armed outside; from there it may only come back.
         """
-        rows = zip(position, self._limits.lower, self._limits.upper, strict=True)
+        rows = by_joint(position, self._limits.lower, self._limits.upper)
         outside = [max(0.0, low - at, at - high) for at, low, high in rows]
         self._least = list(map(min, self._least, outside))
-        return [out - least for out, least in zip(outside, self._least, strict=True)]
+        return [out - least for out, least in by_joint(outside, self._least)]
 
     def pushing(self, state: RobotState) -> list[float]:
         """Return of each joint at its effort limit the direction (-1 or 1) in which it pushes, of the others 0."""
-        rows = zip(state.joint_effort[0].tolist(), self._limits.effort, strict=True)
+        rows = by_joint(state.joint_effort[0].tolist(), self._limits.effort)
         return [math.copysign(1.0, effort) if abs(effort) >= limit else 0.0 for effort, limit in rows]
