@@ -36,7 +36,7 @@ class ResponseWatch:
             self._measured.popitem(last=False)
 
     def commanded(self, label: str, moment: float) -> None:
-        """Take the label of a command and when it was received, s on the monotonic clock.
+        """Take the label of a command and when the middleware had it, s on the monotonic clock.
 
         Only the first command that names a state counts; what was measured before it is not waited for any more.
         """

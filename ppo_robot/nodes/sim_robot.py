@@ -179,15 +179,15 @@ class SimRobotNode(Node):
         else:
             self.create_subscription(JointTrajectory, spec.topic, partial(self._on_trajectory, spec.name), COMMANDS)
 
-    def _on_forward(self, name: str, message: Float64MultiArray) -> None:
-        received = time.monotonic()
+    def _on_forward(self, name: str, message: Float64MultiArray, info: dict[str, int]) -> None:
+        received = _received(info)
         with self._lock:
             self._responses.commanded(message.layout.dim[0].label if message.layout.dim else "", received)
             refusal = self.core.forward(name, message.data, self._simulated_now())
         self._after_command(name, refusal)
 
-    def _on_trajectory(self, name: str, message: JointTrajectory) -> None:
-        received = time.monotonic()
+    def _on_trajectory(self, name: str, message: JointTrajectory, info: dict[str, int]) -> None:
+        received = _received(info)
         points = [
             TrajectoryPoint(
                 point.positions,
@@ -325,6 +325,15 @@ class SimRobotNode(Node):
         message = DiagnosticArray(status=[status])
         message.header.stamp = to_stamp(self._stamp_now())
         self._diagnostics.publish(message)
+
+
+def _received(info: dict[str, int]) -> float:
+    """Return when the middleware had a message, s on the monotonic clock.
+
+    That is when a controller's own thread could have it; the executor of a busy Python process comes to it later.
+    """
+    now, stamp = time.monotonic(), info["received_timestamp"]
+    return now - max(0.0, time.time() - stamp * 1e-9) if stamp > 0 else now
 
 
 def main() -> None:
