@@ -19,6 +19,7 @@ from ppo_robot.mdp.view import View, sum_of_squares
 from ppo_robot.sim.actuator import PositionServo
 from ppo_robot.sim.command import make_command_path
 from ppo_robot.sim.critic import CriticObserver
+from ppo_robot.sim.curriculum import BOUNDARY
 from ppo_robot.sim.diagnosis import diagnose
 from ppo_robot.sim.plants import PlantName, make_plant
 from ppo_robot.sim.randomization import Randomization
@@ -36,8 +37,8 @@ EPISODE_METRICS = (
     *("return", "length", "success", "final_error", "settle_time", "action_rate", "collision"),
     *("goal_x", "goal_y", "goal_z"),
 )
-"""Columns of an ended episode's summary; after them the safety envelope's intervention rate where it is simulated, and
-one for each reward term's share of the return."""
+"""Columns of an ended episode's summary; after them the safety envelope's intervention rate where it is simulated, the
+end of a range that it pinned where there is a curriculum, and one for each reward term's share of the return."""
 
 
 @dataclass
@@ -119,6 +120,8 @@ class BatchEnv:
         # What the running episodes are made of: enough to build them again (see `replay`).
         self.episode_action = np.zeros((self.batch, task.episode_steps, self.action_size), dtype=np.float32)
         self.episode_random = np.zeros((self.batch, STATE_WORDS), dtype=np.uint64)
+        entries = len(self.randomization.entries)
+        self.episode_share = np.ones((self.batch, entries, 2)) if task.curriculum is not None else None
         self._sums = np.zeros((self.batch, 2 + len(self.rewards.names)))  # return, squared action change, terms
         self._all = np.arange(self.batch)
 
@@ -141,7 +144,8 @@ class BatchEnv:
     def metric_names(self) -> tuple[str, ...]:
         """Names of the columns of `StepResult.episode`."""
         guarded = ("intervention",) if self.command.intervention is not None else ()
-        return EPISODE_METRICS + guarded + tuple(f"reward/{name}" for name in self.rewards.names)
+        pinned = (BOUNDARY,) if self.task.curriculum is not None else ()
+        return EPISODE_METRICS + guarded + pinned + tuple(f"reward/{name}" for name in self.rewards.names)
 
     def close(self) -> None:
         """Free the plant."""
@@ -157,6 +161,17 @@ class BatchEnv:
             check_goal(position, self.robot.workspace)
         self.fixed_goal = position
 
+    def set_curriculum(self, share: Array, pinned: float) -> None:
+        """Let episodes that begin from now on draw from shares (E, 2) of the ranges, and a share of them pin an end.
+
+        Raises:
+            ValueError: if the task has no curriculum.
+        """
+        if self.task.curriculum is None:
+            raise ValueError("set_curriculum: the task has no curriculum, and a replay would not know the shares")
+        self.randomization.set_share(share)
+        self.randomization.pinned = pinned
+
     def seed(self, seed: int) -> None:
         """Start every random stream anew."""
         self.streams.seed(seed, self.indices)
@@ -171,6 +186,8 @@ class BatchEnv:
         for row in rows.tolist():
             self.episode_random[row] = self.streams.pack(row)
         drawn = self.randomization
+        if self.episode_share is not None:
+            self.episode_share[rows] = drawn.share
         drawn.on_reset(rows, self.episode_random[rows])
         bounds = self.actions.lower, self.actions.upper
         shift, velocity = drawn.values.get("start_position"), drawn.values.get("start_velocity")
@@ -192,7 +209,7 @@ class BatchEnv:
         observation = self.observer.reset(view, rows)
         if not np.isfinite(observation).all():
             raise RunFailedError(diagnose([self.indices[row] for row in rows], view, self.observer.terms))
-        truth = self._view(self.plant.truth, rows)
+        truth = view if self.critic.observer is None else self._view(self.plant.truth, rows)
         self.critic.reset(truth, observation, rows)
         self._check_critic(truth, rows)
         return observation
@@ -234,14 +251,15 @@ class BatchEnv:
         own saved state omits motors and delay lines; the same actions from the same start omit nothing.
         """
         random, actions = self.episode_random.copy(), self.episode_action.copy()
+        shares = None if self.episode_share is None else self.episode_share.copy()
         longest = int(episode_step.max(initial=0))
         observation = self.reset()
         for step in range(longest + 1):
             begins = np.flatnonzero(episode_step == longest - step)
             for row in begins.tolist():
                 self.streams.unpack(row, random[row])
-            if len(begins):
-                observation[begins] = self.reset(begins)
+            for rows in self.randomization.under(shares, begins):
+                observation[rows] = self.reset(rows)
             if step < longest:
                 place = np.clip(step - (longest - episode_step), 0, self.task.episode_steps - 1)
                 observation = self._tick(actions[self._all, place]).observation
@@ -298,6 +316,7 @@ class BatchEnv:
             self.plant.self_collision,
             *self.goal_position.T,
             *((intervention,) if intervention is not None else ()),
+            *((self.randomization.boundary,) if self.task.curriculum is not None else ()),
         )
         return np.concatenate([np.stack([np.asarray(c, dtype=float) for c in columns], axis=1), self._sums[:, 2:]], 1)
 

@@ -73,9 +73,11 @@ class DrawTable:
             value[:, own] = self.entries[index].values(raw[:, own], share[:, index])
         return value
 
-    def draw(self, uniform: Array, normal: Array) -> Array:
-        """Return values (k, w) from the raw numbers of one draw."""
+    def draw(self, uniform: Array, normal: Array, pin: Array) -> Array:
+        """Return values (k, w) from the raw numbers of one draw, or from `pin` (k, E) where that is a number."""
         raw = self.spread(uniform, normal)
+        if len(self.columns):
+            raw = pinned(raw, pin[:, self.owner])
         share = np.broadcast_to(self.share, (len(raw), *self.share.shape))
         return self.finish(self.offset + self.scale * raw, raw, share)
 
@@ -101,12 +103,16 @@ class StepDraws:
         self._rests = False  # whether some entry may not act
         self.lot = np.zeros(batch)
 
-    def begin(self, rows: Rows, acting: NDArray[np.bool_]) -> None:
-        """Begin an episode in `rows` (k,), in which only some entries act (k, entries)."""
+    def begin(self, rows: Rows, acting: NDArray[np.bool_], pin: Array) -> None:
+        """Begin an episode in `rows` (k,), in which only some entries act (k, E) and some are pinned (k, E)."""
         self._blocks.begin(rows)
         self._offset[rows], self._scale[rows] = self._table.offset, self._table.scale
         self._share[rows] = self._table.share
         if len(self._table.columns):
+            at = pin[:, self._table.owner]
+            fixed = ~np.isnan(at)
+            self._offset[rows] += np.where(fixed, self._table.scale * np.nan_to_num(at), 0.0)
+            self._scale[rows] = np.where(fixed, 0.0, self._table.scale)
             self._acting[rows] = acting[:, self._table.owner]
             self._rests = self._rests or not acting.all()
 
@@ -122,3 +128,8 @@ class StepDraws:
         if self._rests:
             value = np.where(self._acting[rows], value, table.nominal)
         drawn[rows[:, None], table.columns] = value
+
+
+def pinned(raw: Array, pin: Array) -> Array:
+    """Return raw numbers with those in place that are pinned: 0 at the low end of a range, 1 at the high end."""
+    return np.where(np.isnan(pin), raw, pin)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ppo_robot.sim.draw_table import pinned
 from ppo_robot.sim.draws import Entry
 from ppo_robot.sim.randomness import EpisodeStreams
 
@@ -27,12 +28,13 @@ class Intervals:
         self._ends = np.zeros(shape, dtype=np.int64)  # and until the present one ends
         self._acting = np.ones(shape, dtype=bool)
         self._share = np.ones((*shape, 2))
+        self._pin = np.full(shape, np.nan)
 
-    def begin(self, drawn: Array, rows: Rows, share: Array, acting: NDArray[np.bool_]) -> None:
-        """Begin an episode in `rows` (k,), with shares (E, 2), in which only some entries act (k, E)."""
+    def begin(self, drawn: Array, rows: Rows, share: Array, acting: NDArray[np.bool_], pin: Array) -> None:
+        """Begin an episode in `rows` (k,), with shares (E, 2); only some entries act (k, E), some are pinned (k, E)."""
         if not self._entries:
             return
-        self._acting[rows], self._share[rows] = acting, share
+        self._acting[rows], self._share[rows], self._pin[rows] = acting, share, pin
         self._ends[rows] = 0
         for index, entry in enumerate(self._entries):
             if entry.spec.duration is None:
@@ -63,7 +65,8 @@ class Intervals:
     def _draw(self, drawn: Array, index: int, rows: Rows) -> None:
         entry = self._entries[index]
         draw = self._streams.normal if entry.is_normal else self._streams.uniform
-        value = entry.values(draw(rows, entry.numbers), self._share[rows, index])
+        raw = pinned(draw(rows, entry.numbers), self._pin[rows, index, None])
+        value = entry.values(raw, self._share[rows, index])
         drawn[rows, self._places[index]] = np.where(self._acting[rows, index, None], value, entry.nominal)
 
     def _schedule(self, index: int, rows: Rows) -> None:

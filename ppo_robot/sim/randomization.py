@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.kinematics import RobotModel
+from ppo_robot.sim.curriculum import movable_ends
 from ppo_robot.sim.draw_table import DrawTable, StepDraws
 from ppo_robot.sim.draws import bind, parameter_labels
 from ppo_robot.sim.intervals import Intervals
@@ -43,6 +44,9 @@ class Randomization:
         values: those values by parameter, entries of one parameter combined.
         substeps: (B,) physics steps of the control period that begins, or None where all have the task's own number.
         load: (B, J) N·m on the joints in the control period that begins, or None.
+        share: (E, 2) how much of each range is in force for episodes that begin now.
+        pinned: share of the episodes that pin one end of one range for all of their draws.
+        boundary: (B,) which end that is (see `sim.curriculum`), or -1.
         dropped: (B,) whether the state at the end of that period is lost, or None where none ever is.
     """
 
@@ -76,6 +80,10 @@ class Randomization:
         self.values: dict[str, Array] = {name: self._bind_values(name, batch) for name in self._of}
         self._moving = [name for name in self._joined if self._moves(name)]
         self.dropped = np.zeros(batch, dtype=bool) if "dropout_probability" in self.values else None
+        self.pinned = 0.0
+        self.boundary = np.full(batch, -1)
+        ends = [(index, end) for index, e in enumerate(self.entries) for end in (0, 1) if movable_ends(e)[end]]
+        self._ends = np.array(ends, dtype=np.intp).reshape(-1, 2)
         self._lag = np.zeros(batch)
         self._held = np.zeros(batch, dtype=np.int64)
 
@@ -89,9 +97,21 @@ class Randomization:
 
     def set_share(self, share: Array) -> None:
         """Let episodes that begin from now on draw from shares (E, 2) of the entries' ranges (see `Entry.values`)."""
-        self._share = np.array(share, dtype=float).reshape(len(self.entries), 2)
+        self.share = np.array(share, dtype=float).reshape(len(self.entries), 2)
         for when, table in self._tables.items():
-            table.set_share(self._share[self._when[when]])
+            table.set_share(self.share[self._when[when]])
+
+    def under(self, shares: Array | None, rows: Rows) -> Iterator[Rows]:
+        """Yield `rows` (k,) in groups whose episodes began under the same of `shares` (B, E, 2), while those hold."""
+        if shares is None or not len(rows):
+            yield from (rows,) if len(rows) else ()
+            return
+        now = self.share
+        kinds, kind = np.unique(shares[rows].reshape(len(rows), -1), axis=0, return_inverse=True)
+        for index, share in enumerate(kinds):
+            self.set_share(share)
+            yield rows[kind.ravel() == index]
+        self.set_share(now)
 
     def highest(self, parameter: str) -> float:
         """Return the largest value that a parameter can take, 0 where it is not drawn: for the sizes of buffers."""
@@ -104,22 +124,7 @@ class Randomization:
         """
         if not self.entries:
             return
-        for place, row in enumerate(rows.tolist()):
-            self._streams.begin(row, words[place])
-            if self._when["start"]:
-                self._run_streams.begin(row, words[place], EpisodeStreams.RUN)
-        lot = self._streams.uniform(rows, 1)
-        acting = (lot >= self._spans[:, 0]) & (lot < self._spans[:, 1])
-        for when, streams in (("start", self._run_streams), ("reset", self._streams)):
-            table = self._tables[when]
-            if len(table.columns):
-                value = table.draw(streams.uniform(rows, table.uniform), streams.normal(rows, table.normal))
-                value = np.where(acting[:, self._when[when]][:, table.owner], value, table.nominal)
-                self.drawn[rows[:, None], table.columns] = value
-        chosen = self._when["interval"]
-        self._intervals.begin(self.drawn, rows, self._share[chosen], acting[:, chosen])
-        self._steps.begin(rows, acting[:, self._when["step"]])
-        self._steps.draw(self.drawn, rows)
+        self._draw_episodes(rows, words)
         self._lag[rows] = 0.0
         self._held[rows] = 0
         if self.dropped is not None:
@@ -150,6 +155,40 @@ class Randomization:
         """Return where joints go that servos with wrong zeros hold at the reference (S, B, J) rad."""
         zero = self.values.get("joint_zero")
         return reference if zero is None else reference - zero
+
+    def _draw_episodes(self, rows: Rows, words: NDArray[np.uint64]) -> None:
+        """Draw all that stands when an episode begins."""
+        for place, row in enumerate(rows.tolist()):
+            self._streams.begin(row, words[place])
+            if self._when["start"]:
+                self._run_streams.begin(row, words[place], EpisodeStreams.RUN)
+        lot = self._streams.uniform(rows, 1)
+        pin = self._choose_ends(rows)
+        acting = (lot >= self._spans[:, 0]) & (lot < self._spans[:, 1]) | ~np.isnan(pin)
+        for when, streams in (("start", self._run_streams), ("reset", self._streams)):
+            table = self._tables[when]
+            if len(table.columns):
+                raw = streams.uniform(rows, table.uniform), streams.normal(rows, table.normal)
+                value = table.draw(*raw, pin[:, self._when[when]])
+                value = np.where(acting[:, self._when[when]][:, table.owner], value, table.nominal)
+                self.drawn[rows[:, None], table.columns] = value
+        chosen = self._when["interval"]
+        self._intervals.begin(self.drawn, rows, self.share[chosen], acting[:, chosen], pin[:, chosen])
+        chosen = self._when["step"]
+        self._steps.begin(rows, acting[:, chosen], pin[:, chosen])
+        self._steps.draw(self.drawn, rows)
+
+    def _choose_ends(self, rows: Rows) -> Array:
+        """Return which entries of episodes that begin in `rows` (k,) are pinned, (k, E): 0 low, 1 high, or NaN."""
+        pin = np.full((len(rows), len(self.entries)), np.nan)
+        self.boundary[rows] = -1
+        if self.pinned > 0.0 and len(self._ends):
+            whether, which = self._streams.uniform(rows, 2).T
+            ends = self._ends[np.minimum((which * len(self._ends)).astype(np.intp), len(self._ends) - 1)]
+            places = np.flatnonzero(whether < self.pinned)
+            pin[places, ends[places, 0]] = ends[places, 1]
+            self.boundary[rows[places]] = 2 * ends[places, 0] + ends[places, 1]
+        return pin
 
     def _bind_draws(self, batch: int) -> None:
         """Lay out what is drawn when."""

@@ -68,13 +68,15 @@ class WorkerVectorEnv(VectorEnv):
         self._workers: list[_WorkerProcess] = []
         probe = BatchEnv(robot, task, range(1), seed, plant)
         observation_size = probe.reset().shape[1]
+        self.entries = probe.randomization.entries
+        curriculum_size = len(self.entries) if task.curriculum is not None else 0
         critic_size = probe.critic.seen.shape[1] if task.critic_observations else 0
         self.metric_names = probe.metric_names
         probe.close()
-        layout = shared_layout(
-            num_envs, observation_size, probe.action_size, len(self.metric_names), task.episode_steps, critic_size
-        )
+        sizes = observation_size, probe.action_size, len(self.metric_names), task.episode_steps
+        layout = shared_layout(num_envs, *sizes, critic_size, curriculum_size)
         self.shared = SharedArrays(layout)
+        self._snapshot_arrays = [name for name in SNAPSHOT_ARRAYS if name in layout]
         self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (observation_size,), np.float32)
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (probe.action_size,), np.float32)
         self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
@@ -189,9 +191,13 @@ class WorkerVectorEnv(VectorEnv):
             check_goal(np.array(position, dtype=float), self.robot.workspace)
         self._command({"command": "fix_goal", "position": position})
 
+    def set_curriculum(self, share: NDArray[np.float64], pinned: float) -> None:
+        """Let episodes that begin from now on draw from shares (E, 2) of `entries`; see `BatchEnv.set_curriculum`."""
+        self._command({"command": "curriculum", "share": share.tolist(), "pinned": pinned})
+
     def snapshot(self) -> dict[str, NDArray]:
         """Return copies of what rebuilds every running episode, and the observation that it must lead to."""
-        return {name: self.shared[name].copy() for name in (*SNAPSHOT_ARRAYS, "observation")}
+        return {name: self.shared[name].copy() for name in (*self._snapshot_arrays, "observation")}
 
     def restore(self, snapshot: dict[str, NDArray]) -> NDArray[np.float32]:
         """Continue from a snapshot and return the observation (N, O).
@@ -199,7 +205,7 @@ class WorkerVectorEnv(VectorEnv):
         Raises:
             RunFailedError: if the replayed episodes do not end in the observation of the snapshot, bit for bit.
         """
-        for name in SNAPSHOT_ARRAYS:
+        for name in self._snapshot_arrays:
             self.shared[name][:] = snapshot[name]
         self._command({"command": "replay"})
         if not np.array_equal(self.shared["observation"], snapshot["observation"]):

@@ -41,7 +41,8 @@ class Worker:
         rows = slice(first, first + env.batch)
         self.arrays = {name: array[rows] for name, array in shared.arrays.items()}
         for name in SNAPSHOT_ARRAYS:
-            setattr(env, name, self.arrays[name])
+            if name in self.arrays:
+                setattr(env, name, self.arrays[name])
         self._results = [field.name for field in dataclasses.fields(StepResult) if field.name in self.arrays]
 
     def handle(self, message: dict[str, Any]) -> None:
@@ -55,6 +56,8 @@ class Worker:
         elif command == "replay":
             self.arrays["observation"][:] = self.env.replay(self.arrays["episode_step"].copy())
             self._share_critic()
+        elif command == "curriculum":
+            self.env.set_curriculum(np.array(message["share"]), message["pinned"])
         elif command == "fix_goal":
             goal = message["position"]
             self.env.fix_goal(None if goal is None else np.array(goal))

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ppo_robot.spec.curriculum import CurriculumSpec
 from ppo_robot.spec.randomization import RandomizationSpec, check_randomization
 from ppo_robot.spec.robot import find_config
-from ppo_robot.spec.strict import build, read_yaml, setting
+from ppo_robot.spec.strict import build, nearest, read_yaml, setting
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,13 @@ class TaskSpec:
     critic_observations: dict[str, ObservationTermSpec] = setting(
         {}, doc="what the critic sees, of the true state; none: what the policy sees"
     )
+    curriculum: CurriculumSpec | None = setting(
+        None, doc="how the ranges of randomization grow in training; null: they are whole"
+    )
 
     def __post_init__(self) -> None:
+        if self.curriculum is not None:
+            self._check_curriculum(self.curriculum)
         ratio = self.control_period / self.simulation.physics_period
         if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6:
             raise ValueError(
@@ -156,6 +162,14 @@ class TaskSpec:
             raise ValueError("observations: given none; expected at least one term")
         if not self.rewards:
             raise ValueError("rewards: given none; expected at least one term")
+
+    def _check_curriculum(self, curriculum: CurriculumSpec) -> None:
+        entries = self.simulation.randomization
+        if not entries:
+            raise ValueError("curriculum: given without simulation.randomization; it needs ranges that it can widen")
+        for name in curriculum.deltas:
+            if name not in entries:
+                raise ValueError(f"curriculum.deltas.{name}: no such entry of randomization{nearest(name, entries)}")
 
     @property
     def substeps(self) -> int:

@@ -175,6 +175,9 @@ def _scalars(record: Record) -> list[tuple[str, float]]:
     pairs = [(f"{group}/{name}", record[name]) for group, names in _GROUPS.items() for name in names]
     pairs += [(f"speed/steps_per_s_{part}", value) for part, value in record["steps_per_s"].items()]
     pairs += [(f"reward/{name}", value) for name, value in record["reward_terms"].items()]
+    for name, ends in (record.get("ranges") or {}).items():
+        pairs += [(f"ranges/{name}_{end}", value) for end, value in zip(("low", "high"), ends, strict=True)]
+    pairs += [(f"ranges/share_{name}", value) for name, value in (record.get("range_share") or {}).items()]
     evaluation = record.get("evaluation") or {}
     pairs += [(f"evaluation/{name}", value) for name, value in evaluation.items() if isinstance(value, float)]
     return [(name, value) for name, value in pairs if value is not None and math.isfinite(value)]

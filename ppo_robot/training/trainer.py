@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ppo_robot.errors import CheckpointError, RunFailedError
 from ppo_robot.ppo.actor_critic import ActorCritic
 from ppo_robot.ppo.learner import Learner, NonFiniteError, UpdateMetrics
+from ppo_robot.sim.curriculum import BOUNDARY, make_curriculum, ranges_in_force, share_figures
 from ppo_robot.sim.vector_env import WorkerVectorEnv
 from ppo_robot.spec.experiment import Experiment
 from ppo_robot.training.checkpoint import Checkpoint, CheckpointStore
@@ -83,6 +84,7 @@ class Trainer:
             experiment.robot, experiment.task, spec.num_envs, spec.num_workers, experiment.seed
         )
         size = self.env.observation_size
+        self.curriculum = make_curriculum(experiment.task.curriculum, self.env.entries)
         critic_size = self.env.critic_observation.shape[1]
         self.actor_critic = ActorCritic(size, critic_size, self.env.action_size, spec.network, initial)
         self.learner = Learner(self.actor_critic, spec.ppo)
@@ -117,6 +119,7 @@ class Trainer:
 
     def start(self) -> None:
         """Begin the first episodes of a new run."""
+        self._put_in_force()
         self.collector.start(self.experiment.seed)
         first, critic_first = self.collector.observation, self.collector.critic_observation
         self.learner.warm_start(torch.from_numpy(first), torch.from_numpy(critic_first))
@@ -143,6 +146,9 @@ class Trainer:
             for lane, generator in enumerate(self._act_generators):
                 generator.set_state(torch.from_numpy(arrays[f"random.act{lane}"]))
             self._shuffle_generator.set_state(torch.from_numpy(arrays["random.shuffle"]))
+            if self.curriculum is not None:
+                self.curriculum.load(_below("curriculum.", arrays))
+            self._put_in_force()
             self.env.restore(_below("env.", arrays))
             self.collector.take_over()
             self.counters = Counters(**checkpoint.counters)
@@ -191,7 +197,27 @@ class Trainer:
         counters.steps += steps
         counters.wall_seconds += ended - began
         counters.cpu_seconds += self._cpu_seconds() - cpu_began
-        return self._record(figures, update, steps, ended - began, ended - learning_began)
+        self._advance_curriculum(figures)
+        record = self._record(figures, update, steps, ended - began, ended - learning_began)
+        if self.curriculum is not None:
+            record["ranges"] = ranges_in_force(self.env.entries, self.curriculum.share)
+            record["range_share"] = share_figures(self.env.entries, self.curriculum.share)
+        return record
+
+    def _advance_curriculum(self, figures: RolloutFigures) -> None:
+        """Widen or narrow ranges by the episodes that ended, for those that begin from now on."""
+        if self.curriculum is None:
+            return
+        names, progress = self.env.metric_names, self.counters.steps / self.experiment.training.total_steps
+        boundary, success = (figures.episodes[:, names.index(name)] for name in (BOUNDARY, "success"))
+        before = self.curriculum.share.copy()
+        self.curriculum.advance(min(1.0, progress), boundary, success)
+        if not np.array_equal(before, self.curriculum.share):
+            self._put_in_force()
+
+    def _put_in_force(self) -> None:
+        if self.curriculum is not None:
+            self.env.set_curriculum(self.curriculum.share, self.curriculum.pinned)
 
     def _evaluate(self) -> dict[str, Any]:
         """Judge the deterministic policy; keep it if it is the best; decide whether the bar is passed."""
@@ -234,6 +260,8 @@ class Trainer:
         arrays |= {f"env.{name}": array for name, array in self.env.snapshot().items()}
         for lane, generator in enumerate(self._act_generators):
             arrays[f"random.act{lane}"] = generator.get_state().numpy()
+        if self.curriculum is not None:
+            arrays |= {f"curriculum.{name}": array for name, array in self.curriculum.arrays().items()}
         arrays["random.shuffle"] = self._shuffle_generator.get_state().numpy()
         return arrays
 

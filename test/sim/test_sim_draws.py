@@ -105,7 +105,7 @@ def test_every_period_draws_what_its_entries_would() -> None:
     drawn, table = np.zeros((batch, begin)), DrawTable(entries, places)
     table.set_share(share)
     steps = StepDraws(table, streams(batch), batch)
-    steps.begin(rows, acting)
+    steps.begin(rows, acting, np.full(acting.shape, np.nan))
     table.set_share(np.zeros_like(share))  # of later episodes
     blocks = NumberBlocks(streams(batch), batch, 5, 6)
     blocks.begin(rows)

@@ -82,7 +82,18 @@ def learning_charts(records: Sequence[Record], experiment: Experiment) -> list[C
                 [_Line("explained_variance", "", BLUE)], limits=(-0.3, 1.03)),
         _simple(records, "rate", "Learning rate", ppo.schedule, "Of the optimiser, by its schedule.",
                 [_Line("learning_rate", "", BLUE)], floor=True),
+        *_ranges(records),
     ]  # fmt: skip
+
+
+def _ranges(records: Sequence[Record]) -> list[Chart]:
+    """Return how far a curriculum has widened the ranges of randomization, where there was one."""
+    if not any("range_share" in record for record in records):
+        return []
+    lines = [_Line("range_share.most", "widest", ORANGE), _Line("range_share.mean", "mean", BLUE)]
+    lines.append(_Line("range_share.least", "narrowest", VIOLET))
+    note = "How far the ends of the drawn ranges lie from nominal, of how far they may."
+    return [_simple(records, "ranges", "Randomization", "% of each range", note, lines, percent=True)]
 
 
 def series(records: Sequence[Record], key: str, of_evaluation: bool = False) -> tuple[Array, Array]:
