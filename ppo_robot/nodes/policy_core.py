@@ -66,7 +66,7 @@ class PolicyAction(NamedTuple):
 class PolicyCore:
     """A bundle at the controls of one robot.
 
-    `accept` and `set_goal` are called from the executor's thread, `tick` from the control loop's.
+    `set_goal` is called from the executor's thread, `accept` and `tick` from the control loop's.
     """
 
     def __init__(self, bundle: Bundle, spec: PolicyNodeSpec, now: Callable[[], float] = time.monotonic) -> None:
@@ -92,9 +92,12 @@ class PolicyCore:
         """The goal (3,) m in the base frame, or None before the first."""
         return self._goal
 
-    def accept(self, message: JointMessage, ros_now: float) -> Refusal | None:
-        """Take a joint state message; return why it was refused, or None."""
-        return self.input.accept(message, ros_now, self.now())
+    def accept(self, message: JointMessage, ros_now: float, now: float) -> Refusal | None:
+        """Take a joint state message that came at `ros_now` on the ROS clock, `now` on that of timeouts, s.
+
+        Return why it was refused, or None.
+        """
+        return self.input.accept(message, ros_now, now)
 
     def set_goal(self, position: Array) -> None:
         """Send the tool to (3,) m in the base frame, from the next tick on.

@@ -36,6 +36,11 @@ class QuietSubscription:
             kind, topic, _ignore, quality, callback_group=NoExecutor(), raw=raw
         )
 
+    @property
+    def topic_name(self) -> str:
+        """The topic as it is remapped."""
+        return str(self._subscription.topic_name)
+
     def fetch(self) -> list[tuple[Any, dict[str, Any]]]:
         """Return what came since the last call, in its order: each message, and what the middleware says of it."""
         subscription = self._subscription

@@ -90,13 +90,26 @@ class DeadlineLoop:
         tick: Callable[[], None],
         clock: Clock | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        prepare: Callable[[], None] | None = None,
+        lead: float = 0.0,
     ) -> None:
-        """Prepare the loop; `start` runs it."""
+        """Set up the loop; `start` runs it.
+
+        Args:
+            period: s.
+            tick: the work.
+            clock: what the deadlines are on; the machine's own by default.
+            on_error: told of an exception, which ends the loop.
+            prepare: called `lead` seconds before each deadline, for what makes the tick itself shorter.
+            lead: s; more than `prepare` takes.
+        """
         self.period = period
         self.counters = TickCounters()
         self._tick = tick
         self._clock = clock or MonotonicClock()
         self._on_error = on_error
+        self._prepare = prepare
+        self._lead = lead
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -124,7 +137,7 @@ class DeadlineLoop:
     def _run(self) -> None:
         deadline = self._clock.now()
         try:
-            while self._clock.wait_until(deadline, self._stop):
+            while self._await(deadline):
                 self._tick()
                 self.counters.ticks += 1
                 deadline = self._next(deadline)
@@ -132,6 +145,14 @@ class DeadlineLoop:
             if self._on_error is None:
                 raise
             self._on_error(error)
+
+    def _await(self, deadline: float) -> bool:
+        """Wait for the deadline; return False if the loop is to end."""
+        if self._prepare is not None:
+            if not self._clock.wait_until(deadline - self._lead, self._stop):
+                return False
+            self._prepare()
+        return self._clock.wait_until(deadline, self._stop)
 
     def _next(self, deadline: float) -> float:
         """Return the next deadline that has not passed; those in between are missed.

@@ -44,7 +44,7 @@ def feed(core: PolicyCore, time: Time, position: np.ndarray, velocity: np.ndarra
     names = (*reversed(core.joint_names), "finger")
     velocity = np.zeros(len(position)) if velocity is None else velocity
     message = JointMessage(names, (*position[::-1], 0.0), (*velocity[::-1], 0.0), (), time.now)
-    assert core.accept(message, time.now) is None
+    assert core.accept(message, time.now, time.now) is None
 
 
 def test_the_node_builds_the_observation_of_training_bit_for_bit(bundle: Bundle) -> None:

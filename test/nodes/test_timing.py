@@ -62,6 +62,29 @@ def test_a_tick_that_is_due_when_the_one_before_returns_is_not_missed() -> None:
     assert loop.counters.missed == 1
 
 
+def test_what_prepares_a_tick_comes_before_its_deadline_and_delays_none() -> None:
+    clock = ScriptedClock([0.001, 0.07, 0.001])
+    prepared: list[float] = []
+    ticked: list[float] = []
+
+    def tick() -> None:
+        ticked.append(clock.time)
+        clock.time += clock.work.pop(0)
+
+    def prepare() -> None:
+        prepared.append(clock.time)
+        clock.time += 0.0002
+
+    loop = DeadlineLoop(0.02, tick, clock, prepare=prepare, lead=0.0005)
+    loop.start()
+    thread = loop._thread
+    assert thread is not None
+    thread.join(10.0)
+    assert ticked == pytest.approx([100.0002, 100.02, 100.10])  # the first is due at once
+    assert prepared == pytest.approx([100.0, 100.0195, 100.0995])
+    assert loop.counters.missed == 3
+
+
 def test_an_exception_ends_the_loop_and_is_handed_on() -> None:
     errors: list[Exception] = []
     done = threading.Event()

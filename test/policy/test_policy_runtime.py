@@ -149,6 +149,19 @@ def test_answers_are_not_overwritten_by_the_next(bundle: Bundle) -> None:
     assert np.array_equal(first, kept)
 
 
+def test_a_rehearsal_changes_nothing_and_fails_on_nothing(bundle: Bundle) -> None:
+    observation = np.full((1, bundle.runtime.observation_size), 0.25, dtype=np.float32)
+    load_bundle(bundle.path).runtime.rehearse()  # before anything was asked
+    mean, log_std = bundle.runtime.infer(observation)
+    seen = bundle.runtime.seen.copy()
+    with pytest.raises(RunFailedError):
+        bundle.runtime.infer(observation * np.float32(np.nan))
+    bundle.runtime.rehearse()
+    assert np.array_equal(bundle.runtime.seen, seen)
+    again = bundle.runtime.infer(observation)
+    assert np.array_equal(again[0], mean) and np.array_equal(again[1], log_std)
+
+
 def test_drawn_actions_follow_the_policy(bundle: Bundle) -> None:
     rng = np.random.default_rng(7)
     observation = np.repeat(rng.normal(size=(1, bundle.runtime.observation_size)), 20000, axis=0).astype(np.float32)
