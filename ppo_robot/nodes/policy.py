@@ -174,9 +174,9 @@ class PolicyNode(SafeLifecycleNode):
             time.sleep(STATE_POLL)
 
     def _tick(self) -> None:
-        core = self._require_core()
+        core, began = self._require_core(), time.monotonic()
         self._take_states(core)
-        action = core.tick()
+        action = core.tick(began)
         if action is not None:
             self._action.publish(self._messages[0].fill(action))
         self._tell(action, time.monotonic())

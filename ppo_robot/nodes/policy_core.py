@@ -124,12 +124,13 @@ class PolicyCore:
         """Forget the goal, so that a later activation does not start towards an old one."""
         self._goal = None
 
-    def tick(self) -> PolicyAction | None:
+    def tick(self, began: float | None = None) -> PolicyAction | None:
         """Run one control period; None, with a counted reason, where there is no fresh state or no goal.
 
-        After a gap the targets begin anew at the measured pose: the robot may have been moved meanwhile.
+        After a gap the targets begin anew at the measured pose: the robot may have been moved meanwhile. `began` is the
+        monotonic time, s, if the tick began before, with fetching the state.
         """
-        tick_began = time.monotonic()
+        tick_began = time.monotonic() if began is None else began
         now = self.now()
         goal, reading = self._goal, self.input.reading(now)
         if reading is None or goal is None:

@@ -120,7 +120,7 @@ class Timeline:
         sensor = columns["state_stamp"] - columns["state_ros"] + columns["state_received"]
         began, published = columns["tick_began"], columns["published"]
         self._record("sensor_to_policy", columns["state_ros"] - columns["state_stamp"], now)
-        self._record("wait_for_tick", began - columns["state_received"], now)
+        self._record("wait_for_tick", np.maximum(0.0, began - columns["state_received"]), now)
         self._record("observe", columns["inference_began"] - began, now)
         self._record("inference", columns["inference_ended"] - columns["inference_began"], now)
         self._record("act", published - columns["inference_ended"], now)
