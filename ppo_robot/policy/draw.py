@@ -23,11 +23,14 @@ class ActionDraw:
         """
         self._generator = np.random.default_rng(seed) if action == "stochastic" else None
         self._maximum_std = None if maximum_std is None else np.float32(maximum_std)
+        self._none = np.zeros((1, 0), dtype=np.float32)
 
     def std(self, log_std: Array32) -> Array32:
         """Return the standard deviation (1, A) of the draw after the cap; zero where the mean is taken."""
         if self._generator is None:
-            return np.zeros_like(log_std)
+            if self._none.shape != log_std.shape:
+                self._none = np.zeros_like(log_std)
+            return self._none
         std: Array32 = np.exp(log_std)
         return std if self._maximum_std is None else np.minimum(std, self._maximum_std)
 

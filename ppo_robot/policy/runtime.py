@@ -78,7 +78,10 @@ class PolicyRuntime:
         if len(observation) == 1:
             self._single_input[:] = observation
             self._session.run_with_iobinding(self._binding)
-            mean, log_std = self._single_mean.copy(), self._single_log_std.copy()
+            answer = self._single_answer.copy()
+            mean, log_std = answer[:1], answer[1:]
+            if math.isfinite(np.add.reduce(answer, axis=None)):  # both at once, for the tick's sake
+                return mean, log_std
         else:
             mean, log_std = self._session.run(OUTPUTS[:2], {INPUT: observation})
         _require_finite(mean, "action mean")
@@ -128,13 +131,13 @@ class PolicyRuntime:
         """Bind buffers for one observation: it spares the allocations and checks of `run`, a third of its time."""
         cpu = ("cpu", 0)
         self._single_input = np.zeros((1, self.observation_size), dtype=np.float32)
-        self._single_mean = np.zeros((1, self.action_size), dtype=np.float32)
-        self._single_log_std = np.zeros((1, self.action_size), dtype=np.float32)
+        self._single_answer = np.zeros((2, self.action_size), dtype=np.float32)  # mean and log-std
         self._single_seen = np.zeros((1, self.observation_size), dtype=np.float32)
         self._binding = self._session.io_binding()
         buffer = self._single_input
         self._binding.bind_input(INPUT, *cpu, np.float32, buffer.shape, buffer.ctypes.data)
-        outputs = {OUTPUTS[0]: self._single_mean, OUTPUTS[1]: self._single_log_std, NORMALISED: self._single_seen}
+        mean, log_std = self._single_answer[:1], self._single_answer[1:]
+        outputs = {OUTPUTS[0]: mean, OUTPUTS[1]: log_std, NORMALISED: self._single_seen}
         for name, buffer in outputs.items():
             self._binding.bind_output(name, *cpu, np.float32, buffer.shape, buffer.ctypes.data)
 
