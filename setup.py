@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 NAME = "ppo_robot"
 SHARE = f"share/{NAME}"
 COMMANDS = ("train", "evaluate", "export", "inspect", "up", "goal", "stop", "reset", "arm", "doctor", "report", "bench")
-COMMANDS += ("record", "replay", "demo")
+COMMANDS += ("record", "replay", "demo", "sensitivity", "transfer")
 NODES = {"policy_node": "policy", "sim_robot_node": "sim_robot", "safety_node": "safety", "telemetry_node": "telemetry"}
 NODES |= {"recorder_node": "recorder"}
 

@@ -26,6 +26,8 @@ EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 COMMANDS = {
     "train": "train a policy for a task and export its bundle",
     "evaluate": "run a bundle for many episodes and judge it",
+    "sensitivity": "find which ranges of randomization matter to a policy",
+    "transfer": "train in several ways and try each policy on unseen robots",
     "export": "write the policy bundle of a run",
     "inspect": "check a bundle and show what is in it",
     "up": "start the processes of a launch file without ros2 launch",
@@ -86,7 +88,7 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
 
 def top_parser() -> OneLineParser:
     """Return the parser of what stands before the command; its help lists the commands."""
-    listing = "\n".join(f"  {name:<10} {line}" for name, line in COMMANDS.items())
+    listing = "\n".join(f"  {name:<11} {line}" for name, line in COMMANDS.items())
     parser = OneLineParser(
         prog=PROGRAM,
         usage=f"{PROGRAM} [-h] [--version] COMMAND ...",

@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 EPISODE_METRICS = (
-    *("return", "length", "success", "final_error", "settle_time", "action_rate", "collision"),
+    *("return", "length", "success", "final_error", "settle_time", "action_rate", "effort", "collision"),
     *("goal_x", "goal_y", "goal_z"),
 )
 """Columns of an ended episode's summary; after them the safety envelope's intervention rate where it is simulated, the
@@ -122,7 +122,9 @@ class BatchEnv:
         self.episode_random = np.zeros((self.batch, STATE_WORDS), dtype=np.uint64)
         entries = len(self.randomization.entries)
         self.episode_share = np.ones((self.batch, entries, 2)) if task.curriculum is not None else None
-        self._sums = np.zeros((self.batch, 2 + len(self.rewards.names)))  # return, squared action change, terms
+        # Return, squared action change, squared effort over its limit, and the reward terms.
+        self._sums = np.zeros((self.batch, 3 + len(self.rewards.names)))
+        self._effort_limit = np.maximum(self.model.effort_limit, np.finfo(float).tiny)
         self._all = np.arange(self.batch)
 
     @property
@@ -302,7 +304,8 @@ class BatchEnv:
         self.hold.update(view.goal_distance)
         self._sums[:, 0] += reward
         self._sums[:, 1] += sum_of_squares(view.action - view.previous_action)
-        self._sums[:, 2:] += shares
+        self._sums[:, 2] += sum_of_squares(view.state.joint_effort / self._effort_limit)
+        self._sums[:, 3:] += shares
 
     def _summaries(self, tick: _Tick) -> Array:
         steps, intervention = np.maximum(self.episode_step, 1), self.command.intervention
@@ -313,12 +316,13 @@ class BatchEnv:
             tick.view.goal_distance,
             self.hold.settle_time,
             np.sqrt(self._sums[:, 1] / (steps * self.action_size)) / self.task.control_period,
+            np.sqrt(self._sums[:, 2] / (steps * self.model.joints)),
             self.plant.self_collision,
             *self.goal_position.T,
             *((intervention,) if intervention is not None else ()),
             *((self.randomization.boundary,) if self.task.curriculum is not None else ()),
         )
-        return np.concatenate([np.stack([np.asarray(c, dtype=float) for c in columns], axis=1), self._sums[:, 2:]], 1)
+        return np.concatenate([np.stack([np.asarray(c, dtype=float) for c in columns], axis=1), self._sums[:, 3:]], 1)
 
     def _measured_view(self, rows: Rows) -> View:
         return self._view(self.sensors.measured, rows)

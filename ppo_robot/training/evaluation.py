@@ -52,6 +52,7 @@ class Evaluation:
             "final_error_m": _spread(error),
             "settle_time_s": _spread(settle) if len(settle) else None,
             "action_rate": self._mean("action_rate"),
+            "effort": self._mean("effort"),
             "self_collisions": int((self.column("collision") > 0.5).sum()) if "collision" in self.names else None,
             "intervention_rate": self._mean("intervention"),
             "return_mean": self._mean("return"),

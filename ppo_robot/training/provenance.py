@@ -10,7 +10,7 @@ from typing import Any
 import ppo_robot
 from ppo_robot.checkout import git_state
 
-_LIBRARIES = ("numpy", "torch", "pybullet", "pin", "gymnasium", "onnx", "onnxruntime", "safetensors")
+_LIBRARIES = ("numpy", "torch", "pybullet", "mujoco", "pin", "gymnasium", "onnx", "onnxruntime", "safetensors")
 
 
 def provenance() -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_the_envelope_changes_nothing_for_a_policy_that_keeps_to_its_limits(robo
         if command == "envelope":
             assert isinstance(env.command, EnvelopedTargets)
             assert env.command.intervention.max() < 0.05
-            assert env.metric_names[10] == "intervention"
+            assert env.metric_names[11] == "intervention"
         else:
             assert "intervention" not in env.metric_names
         env.close()

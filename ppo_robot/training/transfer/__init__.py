@@ -1,0 +1,1 @@
+"""The transfer matrix: policies trained in several ways, each tried on robots that it has never seen."""
