@@ -198,10 +198,11 @@ def test_the_summary_of_an_episode(make: Make) -> None:
     env = make(indices=range(6))
     env.reset()
     chosen = actions(10, 6)
-    goals, rewards, errors = env.goal_position.copy(), np.zeros(6), []
+    goals, rewards, errors, efforts = env.goal_position.copy(), np.zeros(6), [], []
     for action in chosen:
         result = env.step(action, autoreset=False)
         rewards += result.reward
+        efforts.append(env.plant.truth.joint_effort / env.model.effort_limit)
         errors.append(
             np.linalg.norm(env.model.tool_position(env.plant.truth.joint_position) - env.goal_position, axis=1)
         )
@@ -213,6 +214,8 @@ def test_the_summary_of_an_episode(make: Make) -> None:
     assert np.array_equal(np.stack([summary[f"goal_{axis}"] for axis in "xyz"], axis=1), goals)
     change = np.diff(np.concatenate([np.zeros((1, 6, 6)), chosen]), axis=0)
     assert summary["action_rate"] == pytest.approx(np.sqrt((change**2).mean(axis=(0, 2))) / 0.02)
+    assert summary["effort"] == pytest.approx(np.sqrt(np.square(efforts).mean(axis=(0, 2))))
+    assert summary["effort"].min() > 0.0 and summary["effort"].max() < 1.0
     assert np.array_equal(summary["success"].astype(bool), within[-3:].all(axis=0))
     assert 0 < summary["success"].sum() < 6  # both outcomes are among them
     shares = np.stack([summary[f"reward/{name}"] for name in SHORT.rewards], axis=1)

@@ -14,7 +14,7 @@ from ppo_robot.training import judge as judging
 from ppo_robot.training.evaluation import Evaluation, evaluate, wilson_interval
 from ppo_robot.training.judge import judge
 
-NAMES = ("return", "length", "success", "final_error", "settle_time", "action_rate", "collision")
+NAMES = ("return", "length", "success", "final_error", "settle_time", "action_rate", "effort", "collision")
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_wilson_interval_is_exact_at_its_ends_and_symmetric() -> None:
 def test_a_summary_worked_out_by_hand() -> None:
     episodes = np.array(
         [
-            # return, length, success, final error, settle time, action rate, collision
-            [1.0, 100, 1, 0.004, 0.5, 2.0, 0],
-            [3.0, 100, 1, 0.006, 0.7, 4.0, 0],
-            [-4.0, 30, 0, 0.200, math.inf, 6.0, 1],
-            [0.0, 100, 0, 0.010, 1.9, 8.0, 0],  # arrived too late: its settling does not count
+            # return, length, success, final error, settle time, action rate, effort, collision
+            [1.0, 100, 1, 0.004, 0.5, 2.0, 0.1, 0],
+            [3.0, 100, 1, 0.006, 0.7, 4.0, 0.2, 0],
+            [-4.0, 30, 0, 0.200, math.inf, 6.0, 0.3, 1],
+            [0.0, 100, 0, 0.010, 1.9, 8.0, 0.4, 0],  # arrived too late: its settling does not count
         ]
     )
     summary = Evaluation(NAMES, episodes).summary()
@@ -63,6 +63,7 @@ def test_a_summary_worked_out_by_hand() -> None:
         "final_error_m": {"mean": pytest.approx(0.055), "p95": pytest.approx(0.1715), "max": 0.2},
         "settle_time_s": {"mean": pytest.approx(0.6), "p95": pytest.approx(0.69), "max": 0.7},
         "action_rate": 5.0,
+        "effort": pytest.approx(0.25),
         "self_collisions": 1,
         "intervention_rate": None,
         "return_mean": 0.0,

@@ -28,8 +28,8 @@ def draw_heat_map(table: Table, rows: Mapping[str, str], columns: Mapping[str, s
                 values[place, other] = table[row][column].success_rate
     figure = Figure(figsize=(2.6 + 1.45 * len(columns), 1.5 + 0.62 * len(rows)), layout="constrained", facecolor=PAPER)
     axes = figure.add_subplot()
-    colours = colormaps["YlGnBu_r"].copy()
-    colours.set_bad("#f2f3f4")
+    colours = colormaps["YlGnBu_r"]
+    axes.set_facecolor("#f2f3f4")  # of what is not measured yet
     image = axes.imshow(np.ma.masked_invalid(values), cmap=colours, vmin=0.0, vmax=1.0, aspect="auto")
     axes.set_xticks(range(len(columns)), [_wrapped(text) for text in columns.values()], fontsize=9, color=INK)
     axes.set_yticks(range(len(rows)), list(rows.values()), fontsize=9, color=INK)
