@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from pathlib import Path
 
@@ -15,10 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="a matrix of config/transfer, or the path of a YAML file")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of each row (default: 3)")
     parser.add_argument("--episodes", type=int, default=200, help="of each cell of each training (default: 200)")
-    parser.add_argument("--rows", metavar="A,B", help="only these rows; the others are gaps (default: all)")
     parser.add_argument(
-        "--finished", action="store_true", help="train nothing; runs that are not finished are gaps (default: train)"
+        "--rows", metavar="A,B", help="train only these rows; the others are taken where finished (default: all)"
     )
+    parser.add_argument("--finished", action="store_true", help="train nothing; take what is finished")
     parser.add_argument(
         "--out",
         type=Path,
@@ -49,14 +50,14 @@ def run(args: argparse.Namespace) -> int:
     check_output(args.json)
     _check(args)
     spec, path = load_transfer(args.task)
-    rows = _rows(args.rows, list(spec.rows))
+    trained = [] if args.finished else _rows(args.rows, list(spec.rows))
     root = args.out or Path("runs") / "transfer" / spec.name
-    planned = plan_runs(spec, rows, args.seeds, root, str(path))
+    planned = plan_runs(spec, args.seeds, root, str(path))
     matrix = Matrix(spec, str(path), planned, args.episodes, args.workers, lambda line: print(line, flush=True))
     if not matrix.fill(
         lambda run: [JsonLinesSink(run.directory), TensorBoardSink(run.directory), ProgressSink()],
         counting,
-        args.finished,
+        trained,
     ):
         print("interrupted and saved; the same command continues")
         return EXIT_INTERRUPTED
@@ -90,5 +91,6 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("seeds", "episodes", "workers"):
         if getattr(args, name) < 1:
             raise BadInputError(f"--{name}: given {getattr(args, name)}; expected at least 1")
-    if args.docs.exists() and not args.docs.is_dir():
-        raise BadInputError(f"--docs {args.docs}: is no directory; give the folder that results/ is to lie in")
+    there = next(path for path in (args.docs.resolve(), *args.docs.resolve().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise BadInputError(f"--docs {args.docs}: cannot be written; give the folder that results/ is to lie in")

@@ -123,4 +123,4 @@ def column_task(task: TaskSpec, column: ColumnSpec, source: str) -> TaskSpec:
             apply_override(data, override)
         except SpecError as error:
             raise SpecError(f"{source}: {error}") from None
-    return build(TaskSpec, data["task"], source)
+    return build(type(task), data["task"], source)

@@ -8,8 +8,8 @@ from typing import Any
 
 from ppo_robot.errors import BadInputError
 from ppo_robot.policy.bundle import Bundle
-from ppo_robot.sim.batch_env import BatchEnv
 from ppo_robot.sim.plants import PlantName
+from ppo_robot.sim.vector_env import WorkerVectorEnv
 from ppo_robot.spec.randomization import RandomizationSpec
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.strict import plain
@@ -62,9 +62,9 @@ def nominal_values(robot: RobotSpec, task: TaskSpec, plant: PlantName) -> dict[s
         SpecError: if an entry does not fit the robot.
         BadInputError: if the plant's library is not installed.
     """
-    env = BatchEnv(robot, dataclasses.replace(task, curriculum=None), range(1), plant=plant)
+    env = WorkerVectorEnv(robot, task, 1, plant=plant)
     try:
-        return {entry.name: entry.nominal for entry in env.randomization.entries}
+        return {entry.name: entry.nominal for entry in env.entries}
     finally:
         env.close()
 

@@ -28,7 +28,7 @@ def test_every_shipped_matrix_has_the_six_rows_and_fits_its_task(path: Path) -> 
     spec, found = load_transfer(path.stem)
     assert (found, spec.name) == (path, path.stem)
     assert list(spec.rows) == ROWS
-    task = load_task(spec.task)
+    task = load_experiment(spec.task, spec.robot, spec.training).task
     for row in spec.rows.values():
         made = load_experiment(spec.task, spec.robot, spec.training, 0, overrides_of(row.set)).task
         assert made.simulation == task.simulation and made.rewards == task.rewards

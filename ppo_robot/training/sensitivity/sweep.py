@@ -11,7 +11,9 @@ from ppo_robot.errors import BadInputError
 from ppo_robot.paths import share_directory
 from ppo_robot.spec.randomization import RandomizationSpec
 from ppo_robot.spec.ranges import fixed, parameter_of, scaled, value_at
-from ppo_robot.spec.task import TaskSpec, load_task
+from ppo_robot.spec.robot import find_config
+from ppo_robot.spec.strict import build, read_yaml
+from ppo_robot.spec.task import TaskSpec
 
 POSITIONS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 """Where in a range a value is tried: 0 the low end, 1 the high end, beyond them half of the range more."""
@@ -100,7 +102,7 @@ def task_of_ranges(own: TaskSpec, given: str | None) -> TaskSpec:
         BadInputError: if the task has no ranges, or none is given and there is none to be found.
     """
     if given is not None:
-        task = load_task(given)
+        task = _load_alike(own, given)
         if not task.simulation.randomization:
             raise BadInputError(f"--ranges {given}: has no simulation.randomization; give a task that has")
         return task
@@ -112,4 +114,10 @@ def task_of_ranges(own: TaskSpec, given: str | None) -> TaskSpec:
             f"the bundle's task {own.name} has no simulation.randomization, and there is no config/tasks/{name}.yaml;"
             " give a task that has ranges with --ranges"
         )
-    return load_task(name)
+    return _load_alike(own, name)
+
+
+def _load_alike(own: TaskSpec, name: str) -> TaskSpec:
+    """Load a task of the same kind as another."""
+    path = find_config("tasks", name)
+    return build(type(own), read_yaml(path), str(path))

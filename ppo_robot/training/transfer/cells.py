@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.policy.bundle import Bundle
+from ppo_robot.spec.experiment import load_experiment
 from ppo_robot.spec.randomization import RandomizationSpec
 from ppo_robot.spec.ranges import Entries, fixed, parameter_of, scaled_entries, value_at
 from ppo_robot.spec.strict import plain
-from ppo_robot.spec.task import TaskSpec, load_task
+from ppo_robot.spec.task import TaskSpec
 from ppo_robot.spec.transfer import ColumnSpec, SearchSpec, TransferSpec, column_task
 from ppo_robot.training.cross_entropy import minimise
 from ppo_robot.training.evaluation import Evaluation
@@ -54,7 +55,7 @@ def bind_columns(spec: TransferSpec, bundle: Bundle, source: str) -> list[Column
         SpecError: if a column does not fit the task.
         BadInputError: if a plant's library is not installed.
     """
-    base, columns = load_task(spec.task), []
+    base, columns = load_experiment(spec.task, spec.robot, spec.training).task, []
     for name, column in spec.columns.items():
         task = column_task(base, column, f"{source}: columns.{name}")
         entries = task.simulation.randomization

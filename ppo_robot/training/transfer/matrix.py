@@ -35,7 +35,7 @@ class Matrix:
     Attributes:
         spec: what it is.
         source: its file, for errors.
-        runs: its trainings, of the rows that were asked for.
+        runs: its trainings.
         episodes: of each cell of each training.
         workers: simulation processes of an evaluation; no figure depends on it.
         say: is told a line for each training and each cell.
@@ -50,14 +50,14 @@ class Matrix:
     say: Callable[[str], None]
     cells: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
 
-    def fill(self, sinks: Sinks, counting: Counting, finished_only: bool) -> bool:
+    def fill(self, sinks: Sinks, counting: Counting, trained: Sequence[str]) -> bool:
         """Train and measure what is missing; return False where a training was interrupted, and saved.
 
-        With `finished_only` nothing is trained: runs that are not finished leave gaps.
+        Runs of other rows than `trained` are taken where they are finished, and leave gaps where they are not.
         """
         for run in self.runs:
             if not run.is_finished:
-                if finished_only:
+                if run.row not in trained:
                     self.say(f"{run.row}, seed {run.seed}: not finished, left out")
                     continue
                 self.say(f"{run.row}, seed {run.seed}: training in {run.directory}")

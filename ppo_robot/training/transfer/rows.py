@@ -46,8 +46,8 @@ class PlannedRun:
         return (self.directory / runs.RESULT_FILE).is_file()
 
 
-def plan_runs(spec: TransferSpec, rows: Sequence[str], seeds: int, root: Path, source: str) -> list[PlannedRun]:
-    """Return the runs of some rows, seed by seed, in directories below `root`; `source` names the matrix in errors.
+def plan_runs(spec: TransferSpec, seeds: int, root: Path, source: str) -> list[PlannedRun]:
+    """Return the runs of a matrix, seed by seed, in directories below `root`; `source` names the matrix in errors.
 
     Raises:
         SpecError: if a row does not fit the task.
@@ -55,7 +55,7 @@ def plan_runs(spec: TransferSpec, rows: Sequence[str], seeds: int, root: Path, s
     """
     base = load_experiment(spec.task, spec.robot, spec.training)
     nominal = nominal_values(base.robot, base.task, "pybullet")
-    made = [_plan(spec, row, seed, root, source, nominal) for seed in range(seeds) for row in rows]
+    made = [_plan(spec, row, seed, root, source, nominal) for seed in range(seeds) for row in spec.rows]
     for run in made:
         _check_directory(run)
     return made
