@@ -13,7 +13,7 @@ EXAMPLE = "ppo-robot train reach --robot arm6 --seed 0 --set training.ppo.epochs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be given to a run."""
     parser.add_argument("task", nargs="?", help="a task of config/tasks, or the path of a YAML file")
-    parser.add_argument("--robot", help="a robot of config/robots, or the path of a YAML file (default: arm6)")
+    parser.add_argument("--robot", help="a robot of config/robots, or a path (default: the task's own, or arm6)")
     parser.add_argument("--training", help="a file of config/training, or a path (default: default)")
     parser.add_argument("--seed", type=int, help="decides every random draw of the run (default: 0)")
     parser.add_argument(
@@ -58,6 +58,7 @@ def _prepare(args: argparse.Namespace) -> Path:
     from ppo_robot.cli.outputs import check_seed
     from ppo_robot.errors import BadInputError
     from ppo_robot.spec.experiment import load_experiment, restore_experiment
+    from ppo_robot.spec.kinds import default_robot
     from ppo_robot.training import run as runs
 
     if args.episodes is not None and args.episodes < 1:
@@ -73,7 +74,7 @@ def _prepare(args: argparse.Namespace) -> Path:
         return Path(args.resume)
     if args.task is None:
         raise BadInputError("task: missing; expected a task of config/tasks, for example: ppo-robot train reach")
-    robot, training, seed = args.robot or "arm6", args.training or "default", args.seed or 0
+    robot, training, seed = args.robot or default_robot(args.task), args.training or "default", args.seed or 0
     experiment = load_experiment(args.task, robot, training, seed, args.overrides)
     command = ["ppo-robot", "train", args.task, "--robot", robot, "--training", training, "--seed", str(seed)]
     for override in args.overrides:

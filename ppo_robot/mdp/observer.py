@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ppo_robot.mdp.observations import OBSERVATIONS
 from ppo_robot.mdp.terms import Registry
-from ppo_robot.mdp.view import View
+from ppo_robot.mdp.view import AnyView
 from ppo_robot.spec.task import ObservationTermSpec
 
 Array = NDArray[np.float64]
@@ -21,12 +21,12 @@ class ObservationTerm:
     """One bound term: its function, and how its value enters the observation."""
 
     name: str
-    function: Callable[[View], Array]
+    function: Callable[..., Array]
     spec: ObservationTermSpec
     unit: str
     frame: str
 
-    def value(self, view: View) -> Array:
+    def value(self, view: AnyView) -> Array:
         """Return clip((value - offset) * scale), (B, n)."""
         spec, value = self.spec, self.function(view)
         # What changes no bit is left out: on the robot, a call of numpy costs more than its arithmetic.
@@ -69,19 +69,19 @@ class Observer:
         self._batch = batch
         self._history: dict[str, Array] = {}
 
-    def reset(self, view: View, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    def reset(self, view: AnyView, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Begin an episode in `rows` (k,) and return their first observation (k, O); `view` holds those k robots."""
         return self._observe(view, rows, first=True)
 
-    def observe(self, view: View, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    def observe(self, view: AnyView, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the observation (k, O) of `rows` (k,) and advance their history; `view` holds those k robots."""
         return self._observe(view, rows, first=False)
 
-    def sizes(self, view: View) -> dict[str, int]:
+    def sizes(self, view: AnyView) -> dict[str, int]:
         """Return how many numbers each term contributes, in order."""
         return {term.name: term.value(view).shape[1] * term.spec.history for term in self.terms}
 
-    def _observe(self, view: View, rows: NDArray[np.intp], first: bool) -> NDArray[np.float32]:
+    def _observe(self, view: AnyView, rows: NDArray[np.intp], first: bool) -> NDArray[np.float32]:
         parts = []
         for term in self.terms:
             value = term.value(view)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.mdp.terms import Registry
-from ppo_robot.mdp.view import View, sum_of_squares
+from ppo_robot.mdp.view import AnyView, View, sum_of_squares
 from ppo_robot.spec.task import RewardTermSpec
 
 Array = NDArray[np.float64]
@@ -82,19 +82,24 @@ def self_collision(view: View) -> Array:
 class RewardSum:
     """The weighted sum of a task's reward terms; each weight is per second."""
 
-    def __init__(self, terms: Mapping[str, RewardTermSpec], control_period: float) -> None:
-        """Bind the terms.
+    def __init__(
+        self,
+        terms: Mapping[str, RewardTermSpec],
+        control_period: float,
+        registry: Registry[Callable[..., Array]] = REWARDS,
+    ) -> None:
+        """Bind the terms, which `registry` holds.
 
         Raises:
             SpecError: if a term or a parameter is unknown.
         """
         self.names = tuple(terms)
         self._terms = [
-            (REWARDS.bind(spec.term or name, spec.params, f"rewards.{name}"), spec.weight * control_period)
+            (registry.bind(spec.term or name, spec.params, f"rewards.{name}"), spec.weight * control_period)
             for name, spec in terms.items()
         ]
 
-    def evaluate(self, view: View) -> tuple[Array, Array]:
+    def evaluate(self, view: AnyView) -> tuple[Array, Array]:
         """Return the reward (B,) and each term's weighted share of it (B, terms)."""
         shares = np.stack([weight * function(view) for function, weight in self._terms], axis=1)
         total = shares[:, 0].copy()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.mdp.terms import Registry
-from ppo_robot.mdp.view import View
+from ppo_robot.mdp.view import AnyView, View
 from ppo_robot.spec.task import TermSpec
 
 Mask = NDArray[np.bool_]
@@ -31,17 +31,19 @@ def tool_below(view: View, *, height: float) -> Mask:
 class TerminationAny:
     """The union of a task's termination terms."""
 
-    def __init__(self, terms: Mapping[str, TermSpec]) -> None:
-        """Bind the terms.
+    def __init__(
+        self, terms: Mapping[str, TermSpec], registry: Registry[Callable[..., Mask]] = TERMINATIONS
+    ) -> None:
+        """Bind the terms, which `registry` holds.
 
         Raises:
             SpecError: if a term or a parameter is unknown.
         """
         self._terms = [
-            TERMINATIONS.bind(spec.term or name, spec.params, f"terminations.{name}") for name, spec in terms.items()
+            registry.bind(spec.term or name, spec.params, f"terminations.{name}") for name, spec in terms.items()
         ]
 
-    def evaluate(self, view: View) -> Mask:
+    def evaluate(self, view: AnyView) -> Mask:
         """Return which of the robots must end, (B,)."""
         ended = np.zeros(view.state.batch, dtype=bool)
         for function in self._terms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,22 @@ from ppo_robot.kinematics import RobotModel
 from ppo_robot.state import RobotState
 
 Array = NDArray[np.float64]
+
+
+class AnyView(Protocol):
+    """What is common to the views of every kind of robot.
+
+    Attributes:
+        state: the state that is looked at.
+        action: (B, A) the newest action, in [-1, 1].
+        previous_action: (B, A) the one before it.
+        drawn: (B, n) what randomization drew for these robots, or None where nobody knows.
+    """
+
+    state: RobotState
+    action: Array
+    previous_action: Array
+    drawn: Array | None
 
 
 @dataclass

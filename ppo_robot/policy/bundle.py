@@ -31,6 +31,9 @@ from ppo_robot.policy.manifest import (
 from ppo_robot.policy.runner import PolicyRunner
 from ppo_robot.policy.runtime import PolicyRuntime
 from ppo_robot.policy.statistics import Statistics, read_statistics
+from ppo_robot.spec.flight import FlightTaskSpec
+from ppo_robot.spec.floating import FloatingSpec
+from ppo_robot.spec.kinds import AnyRobot, AnyTask, as_arm
 from ppo_robot.spec.robot import RobotSpec, hash_description
 from ppo_robot.spec.task import TaskSpec
 
@@ -46,8 +49,8 @@ class Bundle:
         path: its directory; nothing is read from there any more.
         id: content hash of its files.
         manifest: manifest.json.
-        robot: the robot it was trained on. Every array of the policy is in the order of its joints.
-        task: the task it was trained for.
+        any_robot: the robot it was trained on, of whatever kind.
+        any_task: the task it was trained for.
         runtime: its network.
         contract: spec.json.
         train: train.json.
@@ -62,8 +65,8 @@ class Bundle:
     path: Path
     id: str
     manifest: dict[str, Any]
-    robot: RobotSpec
-    task: TaskSpec
+    any_robot: AnyRobot
+    any_task: AnyTask
     runtime: PolicyRuntime
     contract: dict[str, Any]
     train: dict[str, Any]
@@ -74,9 +77,35 @@ class Bundle:
     golden_deviation: dict[str, float]
     notes: tuple[str, ...]
 
+    @property
+    def robot(self) -> RobotSpec:
+        """The robot it was trained on, where it has joints: every array of the policy is in their order.
+
+        Raises:
+            BundleError: if it is a floating one.
+        """
+        if isinstance(self.any_robot, FloatingSpec):
+            raise BundleError(
+                f"{self.path}: flies the floating robot {self.any_robot.name}; this works with robots with joints alone"
+            )
+        return self.any_robot
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task it was trained for, where that is one for robots with joints.
+
+        Raises:
+            BundleError: if it is for floating ones.
+        """
+        if isinstance(self.any_task, FlightTaskSpec):
+            raise BundleError(
+                f"{self.path}: flies the task {self.any_task.name}; this works with tasks for robots with joints alone"
+            )
+        return self.any_task
+
     def runner(self, batch: int = 1) -> PolicyRunner:
         """Return the policy at the controls of `batch` robots."""
-        return PolicyRunner(self.robot, self.task, self.runtime, batch)
+        return PolicyRunner(self.any_robot, self.any_task, self.runtime, batch)
 
     def joint_index(self, names: Sequence[str]) -> NDArray[np.intp]:
         """Return where each joint of the policy stands in `names`: array[..., index] is in the policy's order.
@@ -95,7 +124,7 @@ class Bundle:
 
 def load_bundle(
     path: Path | str,
-    robot: RobotSpec | None = None,
+    robot: AnyRobot | None = None,
     control_period: float | None = None,
     robot_description: str | None = None,
     require_signature: bool = False,
@@ -135,8 +164,8 @@ def load_bundle(
         path=directory,
         id=manifest["id"],
         manifest=manifest,
-        robot=own_robot,
-        task=task,
+        any_robot=own_robot,
+        any_task=task,
         runtime=runtime,
         contract=contract,
         train=train,
@@ -150,9 +179,9 @@ def load_bundle(
 
 
 def check_robot(
-    own: RobotSpec,
-    task: TaskSpec,
-    robot: RobotSpec | None,
+    own: AnyRobot,
+    task: AnyTask,
+    robot: AnyRobot | None,
     control_period: float | None,
     robot_description: str | None,
 ) -> tuple[str, ...]:
@@ -173,13 +202,30 @@ def check_robot(
                 f"the robot's description has hash {found[:12]}; the policy was trained on"
                 f" {own.description_hash[:12]} ({own.name}): another URDF, train for this one"
             )
-    notes = _check_joints(own, robot) if robot is not None else ()
+    notes = _check_same(own, robot) if robot is not None else ()
     if control_period is not None and not np.isclose(control_period, task.control_period, rtol=SAME_PERIOD, atol=0.0):
         raise BundleError(
             f"control period: given {control_period:g} s; the policy was trained at {task.control_period:g} s"
             " and must run at it"
         )
     return notes
+
+
+def _check_same(own: AnyRobot, robot: AnyRobot) -> tuple[str, ...]:
+    if isinstance(own, FloatingSpec) != isinstance(robot, FloatingSpec):
+        raise BundleError(f"robot {robot.name}: is of another kind than {own.name}, on which the policy was trained")
+    if isinstance(own, FloatingSpec) and isinstance(robot, FloatingSpec):
+        return _check_floating(own, robot)
+    return _check_joints(as_arm(own), as_arm(robot))
+
+
+def _check_floating(own: FloatingSpec, robot: FloatingSpec) -> tuple[str, ...]:
+    for key in ("base_link", "rotors", "controller"):
+        ours, theirs = getattr(own, key), getattr(robot, key)
+        if ours != theirs:
+            raise BundleError(f"{key}: the robot has {theirs!r}; the policy was trained with {ours!r}")
+    others = ("motor", "drag", "cage")
+    return tuple(f"{key}: another one than in training" for key in others if getattr(own, key) != getattr(robot, key))
 
 
 def _check_joints(own: RobotSpec, robot: RobotSpec) -> tuple[str, ...]:

@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from ppo_robot.policy.flight_card import flight_action_section, flight_limits, flight_summary, flight_use
+from ppo_robot.policy.markdown import table
+from ppo_robot.spec.flight import FlightTaskSpec
+from ppo_robot.spec.floating import FloatingSpec
+from ppo_robot.spec.kinds import AnyRobot, AnyTask, as_arm, as_arm_task
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.task import TaskSpec
 
 
 def model_card(
-    robot: RobotSpec,
-    task: TaskSpec,
+    robot: AnyRobot,
+    task: AnyTask,
     contract: Mapping[str, Any],
     provenance: Mapping[str, Any],
     evaluation: Mapping[str, Any],
     command: str,
 ) -> str:
     """Return the card; `contract` is spec.json and `command` what made the policy."""
+    if isinstance(robot, FloatingSpec) and isinstance(task, FlightTaskSpec):
+        summary, action = flight_summary(robot, task, contract), flight_action_section(contract, task)
+        limits, use = flight_limits(robot), flight_use(task)
+    else:
+        arm, arm_task = as_arm(robot), as_arm_task(task)
+        summary, action = _summary(arm, arm_task, contract), _action(contract, arm_task)
+        limits, use = _joint_limits(contract, arm), _use(arm, arm_task)
     sections = (
         f"# Policy `{task.name}` for `{robot.name}`\n",
-        _summary(robot, task, contract),
+        summary,
         "## Made by\n\n```\n" + command + "\n```\n",
         _facts(provenance),
-        "## How good it is\n\n" + gate_table(evaluation),
+        "## How good it is\n\n" + gatetable(evaluation),
         _observation(contract),
-        _action(contract, task),
-        _joint_limits(contract, robot),
-        _use(robot, task),
+        action,
+        limits,
+        use,
     )
     return "\n".join(section for section in sections if section)
 
 
-def gate_table(evaluation: Mapping[str, Any]) -> str:
+def gatetable(evaluation: Mapping[str, Any]) -> str:
     """Return the gates and figures as Markdown."""
     gates = evaluation["gates"]
     if not gates:
@@ -46,7 +58,7 @@ def gate_table(evaluation: Mapping[str, Any]) -> str:
         rows.append(
             [gate["name"], f"{gate['threshold']:g}", f"{gate['value']:.4f}", interval, gate["episodes"], seeds, verdict]
         )
-    text = _table(["gate", "threshold", "value", "95 % interval", "episodes", "seeds", ""], rows)
+    text = table(["gate", "threshold", "value", "95 % interval", "episodes", "seeds", ""], rows)
     error = evaluation.get("summary", evaluation).get("final_error_m")
     if isinstance(error, Mapping):
         shown = ", ".join(f"{name} {1000.0 * value:.1f} mm" for name, value in error.items())
@@ -68,7 +80,7 @@ def _summary(robot: RobotSpec, task: TaskSpec, contract: Mapping[str, Any]) -> s
 def _facts(provenance: Mapping[str, Any]) -> str:
     """List the provenance that is one value; train.json has all of it."""
     rows = [[key, f"`{value}`"] for key, value in provenance.items() if isinstance(value, (str, int, float))]
-    return _table(["provenance", ""], rows) + "\n`train.json` holds all of it.\n" if rows else ""
+    return table(["provenance", ""], rows) + "\n`train.json` holds all of it.\n" if rows else ""
 
 
 def _observation(contract: Mapping[str, Any]) -> str:
@@ -79,7 +91,7 @@ def _observation(contract: Mapping[str, Any]) -> str:
         rows.append([*values, f"{term['offset']:g}", f"{term['scale']:g}", clip])
     head = ["observation", "term", "size", "unit", "frame", "history", "offset", "scale", "clip"]
     note = f"{contract['observation_size']} numbers, in this order; value = clip((term - offset) * scale).\n\n"
-    return "## What it sees\n\n" + note + _table(head, rows)
+    return "## What it sees\n\n" + note + table(head, rows)
 
 
 def _action(contract: Mapping[str, Any], task: TaskSpec) -> str:
@@ -100,7 +112,7 @@ def _action(contract: Mapping[str, Any], task: TaskSpec) -> str:
         f" {1000 * latency['sensor_delay']:g} ms from joint to policy, {1000 * latency['actuator_delay']:g} ms dead"
         f" time and {1000 * latency['actuator_lag']:g} ms lag of the servos.\n\n"
     )
-    return "## What it does\n\n" + note + _table(["joint", "scale", "offset"], rows)
+    return "## What it does\n\n" + note + table(["joint", "scale", "offset"], rows)
 
 
 def _joint_limits(contract: Mapping[str, Any], robot: RobotSpec) -> str:
@@ -116,7 +128,7 @@ def _joint_limits(contract: Mapping[str, Any], robot: RobotSpec) -> str:
         f"\nGoals were drawn {space.radius[0]:g} to {space.radius[1]:g} m from {list(space.centre)}, at azimuth"
         f" {degrees} degrees and height {space.height[0]:g} to {space.height[1]:g} m; others are refused.\n"
     )
-    return "## Limits it was trained under\n\n" + _table(head, rows) + note
+    return "## Limits it was trained under\n\n" + table(head, rows) + note
 
 
 def _use(robot: RobotSpec, task: TaskSpec) -> str:
@@ -128,9 +140,3 @@ def _use(robot: RobotSpec, task: TaskSpec) -> str:
         " simulation: `eval.json` says where. A robot with other links, limits, payload, latency or control period is"
         " another robot: train again.\n"
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"

@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from ppo_robot.errors import BadInputError, BundleError, SpecError
+from ppo_robot.policy.control_path import ControlPath
+from ppo_robot.policy.flight_contract import flight_action, flight_envelope, flight_facts
+from ppo_robot.policy.flight_path import AnyPath, FlightPath, make_path
 from ppo_robot.policy.manifest import DESCRIPTION, ENVELOPE, SPEC
-from ppo_robot.policy.runner import ControlPath
+from ppo_robot.spec.flight import FlightTaskSpec
+from ppo_robot.spec.floating import FloatingSpec
+from ppo_robot.spec.kinds import AnyRobot, AnyTask, as_arm, as_arm_task, build_robot, build_task
 from ppo_robot.spec.robot import RobotSpec, hash_description, resolve_urdf
-from ppo_robot.spec.strict import build, parse_yaml, plain
+from ppo_robot.spec.strict import parse_yaml, plain
 from ppo_robot.spec.task import TaskSpec
-from ppo_robot.state import RobotState
 
 # Products and sums repeat exactly on another machine, exp() may differ in its last bit.
 RELATIVE_TOLERANCE = 1e-12
@@ -25,7 +28,7 @@ _SPECS = ("robot", "task")
 """Keys of spec.json from which all the others follow."""
 
 
-def describe(robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
+def describe(robot: AnyRobot, task: AnyTask) -> dict[str, Any]:
     """Return the whole contract of a policy, ready for JSON at full precision.
 
     `robot` and `task` rebuild the specs exactly; what stands beside them follows from them, so that a person or another
@@ -34,27 +37,39 @@ def describe(robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
     Raises:
         SpecError: if the robot and the task do not fit together.
     """
-    path = ControlPath(robot, task)
-    simulation = task.simulation
+    path = make_path(robot, task)
+    facts = _facts(path, robot, task)
     return {
-        "observation_size": sum(_sizes(path).values()),
+        "observation_size": sum(path.observer.sizes(path.example()).values()),
         "observations": _observations(path, robot),
-        "action": _action(path, robot, task),
+        "action": facts.pop("action"),
         "control_period": task.control_period,
-        "assumed_latency": {
-            "actuator_delay": simulation.actuator.delay,
-            "actuator_lag": simulation.actuator.lag,
-            "sensor_delay": simulation.sensors.delay,
-        },
-        "default_pose": {joint.name: joint.default_position for joint in robot.joints},
-        "joint_limits": {joint.name: _limits(joint) for joint in robot.joints},
+        **facts,
         "robot_description_hash": robot.description_hash,
         "robot": {k: v for k, v in plain(robot).items() if k not in ("description", "urdf_directory")},
         "task": plain(task),
     }
 
 
-def restore(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskSpec]:
+def _facts(path: AnyPath, robot: AnyRobot, task: AnyTask) -> dict[str, Any]:
+    """Return what of a contract depends on the kind of robot."""
+    if isinstance(path, FlightPath) and isinstance(robot, FloatingSpec) and isinstance(task, FlightTaskSpec):
+        return {"action": flight_action(path, task), **flight_facts(path, robot, task)}
+    arm, arm_task, simulation = as_arm(robot), as_arm_task(task), as_arm_task(task).simulation
+    assert isinstance(path, ControlPath)  # noqa: S101 - made for an arm
+    return {
+        "action": _action(path, arm, arm_task),
+        "assumed_latency": {
+            "actuator_delay": simulation.actuator.delay,
+            "actuator_lag": simulation.actuator.lag,
+            "sensor_delay": simulation.sensors.delay,
+        },
+        "default_pose": {joint.name: joint.default_position for joint in arm.joints},
+        "joint_limits": {joint.name: _limits(joint) for joint in arm.joints},
+    }
+
+
+def restore(data: Mapping[str, Any], description: str) -> tuple[AnyRobot, AnyTask]:
     """Rebuild the specs from spec.json and the text of the URDF, and hold all of spec.json against them.
 
     Raises:
@@ -79,7 +94,7 @@ def restore(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskS
     return robot, task
 
 
-def rebuild(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskSpec, dict[str, Any]]:
+def rebuild(data: Mapping[str, Any], description: str) -> tuple[AnyRobot, AnyTask, dict[str, Any]]:
     """Rebuild the specs from the keys `robot` and `task` of spec.json, and what all of it would be for them.
 
     Raises:
@@ -90,20 +105,27 @@ def rebuild(data: Mapping[str, Any], description: str) -> tuple[RobotSpec, TaskS
             raise BundleError(f"{SPEC}: {key}: missing; expected a mapping")
     try:
         values = {**data["robot"], "description": description}
-        robot = build(RobotSpec, values, SPEC, "robot")
-        robot = build(RobotSpec, {**values, "urdf_directory": _mesh_directory(robot)}, SPEC, "robot")
-        task = build(TaskSpec, data["task"], SPEC, "task")
+        robot = build_robot(values, SPEC, "robot")
+        robot = build_robot({**values, "urdf_directory": _mesh_directory(robot)}, SPEC, "robot")
+        task = build_task(data["task"], SPEC, "task")
         return robot, task, describe(robot, task)
     except SpecError as error:
         text = str(error)
         raise BundleError(text if text.startswith(SPEC) else f"{SPEC}: {text}") from None
 
 
-def make_envelope(robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
+def make_envelope(robot: AnyRobot, task: AnyTask) -> dict[str, Any]:
     """Return the limits that the policy was trained and evaluated under, SI units, ready for YAML.
 
     Positions are already narrowed by the task's margin: no target that the policy ever sent lies outside them.
     """
+    path = make_path(robot, task)
+    if isinstance(path, FlightPath) and isinstance(robot, FloatingSpec) and isinstance(task, FlightTaskSpec):
+        return flight_envelope(path, robot, task)
+    return _arm_envelope(as_arm(robot), as_arm_task(task))
+
+
+def _arm_envelope(robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
     path = ControlPath(robot, task)
     joints = {}
     for index, joint in enumerate(robot.joints):
@@ -129,13 +151,13 @@ def make_envelope(robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
     }
 
 
-def envelope_bytes(robot: RobotSpec, task: TaskSpec) -> bytes:
+def envelope_bytes(robot: AnyRobot, task: AnyTask) -> bytes:
     """Return envelope.yaml; PyYAML writes floats so that they read back exactly."""
     head = "# The limits this policy was trained and evaluated under: rad (m for prismatic joints), s, N.m (N).\n"
     return (head + yaml.safe_dump(make_envelope(robot, task), sort_keys=False, width=120)).encode()
 
 
-def read_envelope(data: bytes, robot: RobotSpec, task: TaskSpec) -> dict[str, Any]:
+def read_envelope(data: bytes, robot: AnyRobot, task: AnyTask) -> dict[str, Any]:
     """Read envelope.yaml and hold it against the specs.
 
     Raises:
@@ -182,9 +204,10 @@ def _close(given: float, expected: float) -> bool:
         return False
 
 
-def _observations(path: ControlPath, robot: RobotSpec) -> list[dict[str, Any]]:
+def _observations(path: AnyPath, robot: AnyRobot) -> list[dict[str, Any]]:
     terms = []
-    for term, size in zip(path.observer.terms, _sizes(path).values(), strict=True):
+    joints = [] if isinstance(robot, FloatingSpec) else list(robot.joint_names)
+    for term, size in zip(path.observer.terms, path.observer.sizes(path.example()).values(), strict=True):
         spec = term.spec
         terms.append(
             {
@@ -195,7 +218,7 @@ def _observations(path: ControlPath, robot: RobotSpec) -> list[dict[str, Any]]:
                 "frame": term.frame,
                 "shape": [spec.history, size // spec.history],
                 "size": size,
-                "joint_names": list(robot.joint_names) if term.frame == "joint" else [],
+                "joint_names": joints if term.frame == "joint" else [],
                 "scale": spec.scale,
                 "offset": spec.offset,
                 "clip": spec.clip,
@@ -228,13 +251,7 @@ def _limits(joint: Any) -> dict[str, float]:
     return {name: value for name, value in plain(joint).items() if name not in ("name", "default_position")}
 
 
-def _sizes(path: ControlPath) -> dict[str, int]:
-    state = RobotState.zeros(1, path.model.joints)
-    state.joint_position[:] = path.model.default_position
-    return path.observer.sizes(path.view(state, np.zeros((1, 3))))
-
-
-def _mesh_directory(robot: RobotSpec) -> str | None:
+def _mesh_directory(robot: AnyRobot) -> str | None:
     """Return where the meshes of the URDF lie on this machine, if the same URDF is installed here."""
     if "://" not in robot.urdf:
         return None

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.errors import BundleError
-from ppo_robot.mdp.goals import GOALS
+from ppo_robot.policy.flight_path import AnyPath, make_path
+from ppo_robot.policy.golden_states import make_states
 from ppo_robot.policy.manifest import GOLDEN
-from ppo_robot.policy.runner import ControlPath
-from ppo_robot.spec.robot import RobotSpec
-from ppo_robot.spec.task import TaskSpec
+from ppo_robot.spec.kinds import AnyRobot, AnyTask
 from ppo_robot.state import RobotState
 
 Array = NDArray[np.float64]
@@ -27,13 +26,15 @@ MINIMUM_STATES = 64
 SINGLE_ROWS = 8
 """Rows that are replayed one by one too, as the robot will ask."""
 
-TOLERANCES = {"observation": 1e-6, "action_mean": 1e-5, "action_log_std": 1e-6, "joint_target": 1e-9}
-"""|found - expected| <= tolerance * max(1, |expected|); a bundle may ask for less, never for more."""
+TOLERANCES = {"observation": 1e-6, "action_mean": 1e-5, "action_log_std": 1e-6, "output": 1e-9}
+"""|found - expected| <= tolerance * max(1, |expected|); a bundle may ask for less, never for more.
+
+`output` is what the policy tells its robot: `joint_target`, or the `command` of a floating one."""
 
 _STATE = tuple(field.name for field in fields(RobotState))
 
 
-def record(robot: RobotSpec, task: TaskSpec, infer: Infer, probe: NDArray[np.float32], seed: int = 0) -> bytes:
+def record(robot: AnyRobot, task: AnyTask, infer: Infer, probe: NDArray[np.float32], seed: int = 0) -> bytes:
     """Return golden.npz for a policy.
 
     S sequences of T ticks cover history and filter: half of them follow their targets as a robot would, half jump
@@ -47,16 +48,16 @@ def record(robot: RobotSpec, task: TaskSpec, infer: Infer, probe: NDArray[np.flo
         seed: of the states; the same seed gives the same bytes.
     """
     rng = np.random.default_rng(seed)
-    path = ControlPath(robot, task, SEQUENCES)
-    state = _first_state(path, task, rng)
+    path = make_path(robot, task, SEQUENCES)
+    states = make_states(path, task)
+    state = states.first(rng)
     path.reset(state)
-    draw_goal = GOALS.bind(task.goal.term, task.goal.params, "goal")
     rows = np.arange(SEQUENCES)
     strays = (rows >= SEQUENCES // 2)[:, None]
     recorded: dict[str, list[NDArray[np.generic]]] = {}
     for tick in range(TICKS):
         if tick % (TICKS // 2) == 0:
-            goal = draw_goal(robot.workspace, rows, lambda rows, n: rng.random((len(rows), n)))
+            goal = states.goals(rows, rng)
         observation = path.observe(state, goal)
         mean, log_std = infer(observation)
         applied = (mean + strays * rng.uniform(-1.5, 1.5, mean.shape)).astype(np.float32)
@@ -67,22 +68,22 @@ def record(robot: RobotSpec, task: TaskSpec, infer: Infer, probe: NDArray[np.flo
             "action_mean": mean,
             "action_log_std": log_std,
             "applied_action": applied,
-            "joint_target": target,
+            path.output: target,
         }
         for name, value in entry.items():
             recorded.setdefault(name, []).append(value.copy())
-        state = _next_state(path, state, target, task.control_period, rng)
+        state = states.following(state, target, rng)
     arrays: dict[str, NDArray[np.generic]] = {name: np.stack(values) for name, values in recorded.items()}
     arrays["probe_observation"] = probe
     arrays["probe_action_mean"], arrays["probe_action_log_std"] = infer(probe)
-    for name, tolerance in TOLERANCES.items():
+    for name, tolerance in _tolerances(path).items():
         arrays[f"tolerance_{name}"] = np.float64(tolerance)  # type: ignore[assignment]
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
-def replay(data: bytes, robot: RobotSpec, task: TaskSpec, infer: Infer) -> dict[str, float]:
+def replay(data: bytes, robot: AnyRobot, task: AnyTask, infer: Infer) -> dict[str, float]:
     """Replay golden.npz and return the largest deviation of each quantity, as a share of its tolerance.
 
     Each step starts from what was recorded, so that a deviation shows where it arises: in the observer, the network or
@@ -92,8 +93,9 @@ def replay(data: bytes, robot: RobotSpec, task: TaskSpec, infer: Infer) -> dict[
         BundleError: if the file is malformed, or a quantity deviates by more than its tolerance.
     """
     arrays = _read(data)
-    _check_shapes(arrays, len(robot.joints))
-    path = ControlPath(robot, task, arrays["goal_position"].shape[1])
+    path = make_path(robot, task)
+    _check_shapes(arrays, path)
+    path = make_path(robot, task, arrays["goal_position"].shape[1])
     observation, target = [], []
     for tick, goal in enumerate(arrays["goal_position"]):
         state = RobotState(*(arrays[f"state_{name}"][tick].copy() for name in _STATE))
@@ -102,8 +104,10 @@ def replay(data: bytes, robot: RobotSpec, task: TaskSpec, infer: Infer) -> dict[
         observation.append(path.observe(state, goal))
         target.append(path.apply(arrays["applied_action"][tick]))
     # The targets first: they are part of what is observed.
-    worst = {"joint_target": _deviation(arrays, "joint_target", np.stack(target), robot, task)}
-    worst["observation"] = _deviation(arrays, "observation", np.stack(observation), robot, task)
+    worst = {path.output: _compare(np.stack(target), arrays[path.output], arrays, path.output, path.output_names)}
+    sizes = path.observer.sizes(path.example())
+    labels = [term for term, size in sizes.items() for _ in range(size)]
+    worst["observation"] = _compare(np.stack(observation), arrays["observation"], arrays, "observation", labels)
     rows = arrays["observation"].reshape(-1, arrays["observation"].shape[-1]).astype(np.float32)
     for prefix, inputs in (("", rows), ("probe_", arrays["probe_observation"].astype(np.float32))):
         for some in (slice(None), *(slice(row, row + 1) for row in range(min(SINGLE_ROWS, len(inputs))))):
@@ -122,19 +126,8 @@ def _run(infer: Infer, observation: NDArray[np.float32]) -> tuple[NDArray[np.flo
         raise BundleError(f"{GOLDEN}: the policy fails on the recorded observations ({reason})") from None
 
 
-def _deviation(
-    arrays: dict[str, NDArray[np.generic]], name: str, found: NDArray[np.floating], robot: RobotSpec, task: TaskSpec
-) -> float:
-    return _compare(found, arrays[name], arrays, name, _labels(name, robot, task))
-
-
-def _labels(name: str, robot: RobotSpec, task: TaskSpec) -> list[str]:
-    """Return a name for each column of a quantity, for error messages."""
-    if name == "joint_target":
-        return list(robot.joint_names)
-    path = ControlPath(robot, task)
-    sizes = path.observer.sizes(path.view(RobotState.zeros(1, path.model.joints), np.zeros((1, 3))))
-    return [term for term, size in sizes.items() for _ in range(size)]
+def _tolerances(path: AnyPath) -> dict[str, float]:
+    return {path.output if name == "output" else name: tolerance for name, tolerance in TOLERANCES.items()}
 
 
 def _compare(
@@ -142,7 +135,7 @@ def _compare(
     expected: NDArray[np.generic],
     arrays: dict[str, NDArray[np.generic]],
     name: str,
-    labels: list[str] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> float:
     """Return the largest deviation as a share of the tolerance.
 
@@ -173,12 +166,12 @@ def _read(data: bytes) -> dict[str, NDArray[np.generic]]:
         raise BundleError(f"{GOLDEN}: cannot be read ({' '.join(str(error).split())})") from None
 
 
-def _check_shapes(arrays: dict[str, NDArray[np.generic]], joints: int) -> None:
+def _check_shapes(arrays: dict[str, NDArray[np.generic]], path: AnyPath) -> None:
     """Refuse a file that would prove nothing: an array missing or empty, too few states, a tolerance too wide."""
-    sequences = ("goal_position", "observation", "action_mean", "action_log_std", "applied_action", "joint_target")
+    sequences = ("goal_position", "observation", "action_mean", "action_log_std", "applied_action", path.output)
     probes = ("probe_observation", "probe_action_mean", "probe_action_log_std")
     wanted = (*(f"state_{name}" for name in _STATE), *sequences, *probes)
-    for name in (*wanted, *(f"tolerance_{name}" for name in TOLERANCES)):
+    for name in (*wanted, *(f"tolerance_{name}" for name in _tolerances(path))):
         if name not in arrays:
             raise BundleError(f"{GOLDEN}: array '{name}' is missing")
         if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():  # type: ignore[call-overload]
@@ -186,43 +179,15 @@ def _check_shapes(arrays: dict[str, NDArray[np.generic]], joints: int) -> None:
     ticks, batch = arrays["goal_position"].shape[:2] if arrays["goal_position"].ndim == 3 else (0, 0)
     if ticks * batch < MINIMUM_STATES:
         raise BundleError(f"{GOLDEN}: holds {ticks * batch} states; expected at least {MINIMUM_STATES}")
-    zeros = RobotState.zeros(batch, joints)
+    zeros = RobotState.zeros(batch, path.example().state.joint_position.shape[1])
     shapes = {f"state_{name}": getattr(zeros, name).shape for name in _STATE}
     shapes |= {name: (batch, *arrays[name].shape[2:]) for name in sequences}
-    shapes |= {"goal_position": (batch, 3), "applied_action": (batch, joints)}
+    shapes |= {"goal_position": (batch, path.goal_size), "applied_action": (batch, len(path.output_names))}
     for name, shape in shapes.items():
         if arrays[name].shape != (ticks, *shape):
             raise BundleError(f"{GOLDEN}: array '{name}' has shape {arrays[name].shape}; expected {(ticks, *shape)}")
     if not all(len(arrays[name]) == len(arrays["probe_observation"]) >= MINIMUM_STATES for name in probes):
         raise BundleError(f"{GOLDEN}: expected at least {MINIMUM_STATES} probes in each of {', '.join(probes)}")
-    for name, limit in TOLERANCES.items():
+    for name, limit in _tolerances(path).items():
         if not 0.0 < float(arrays[f"tolerance_{name}"]) <= limit:  # type: ignore[arg-type]
             raise BundleError(f"{GOLDEN}: tolerance_{name} is {arrays[f'tolerance_{name}']}; expected at most {limit}")
-
-
-def _first_state(path: ControlPath, task: TaskSpec, rng: np.random.Generator) -> RobotState:
-    state = RobotState.zeros(path.batch, path.model.joints)
-    spread = rng.uniform(-1.0, 1.0, state.joint_position.shape) * task.start.joint_position_range
-    state.joint_position[:] = np.clip(path.model.default_position + spread, path.actions.lower, path.actions.upper)
-    return state
-
-
-def _next_state(
-    path: ControlPath, state: RobotState, target: Array, period: float, rng: np.random.Generator
-) -> RobotState:
-    """Return states one period later: even sequences follow their target, odd ones jump anywhere within the limits."""
-    model, shape = path.model, state.joint_position.shape
-    follows = (np.arange(path.batch) % 2 == 0)[:, None]
-    followed = state.joint_position + 0.5 * (target - state.joint_position) + rng.normal(0.0, 5e-4, shape)
-    position = np.where(follows, followed, rng.uniform(model.lower, model.upper, shape))
-    velocity = (position - state.joint_position) / period
-    after = RobotState.zeros(path.batch, model.joints)
-    after.joint_position[:] = position
-    after.joint_velocity[:] = np.where(
-        follows, velocity, rng.uniform(-model.velocity_limit, model.velocity_limit, shape)
-    )
-    after.joint_effort[:] = rng.uniform(-model.effort_limit, model.effort_limit, shape)
-    after.stamp[:] = state.stamp + period
-    return after
-
-

@@ -102,8 +102,9 @@ def observation_components(contract: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def action_components(contract: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a name for each component of the action that spec.json describes: its joint."""
-    return tuple(contract["action"]["joint_names"])
+    """Return a name for each component of the action that spec.json describes: its joint, or what it is by name."""
+    action = contract["action"]
+    return tuple(action["joint_names"] if "joint_names" in action else action["names"])
 
 
 def statistics_tree(statistics: Statistics | None) -> dict[str, Any]:

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.mdp.observer import ObservationTerm
-from ppo_robot.mdp.view import View
+from ppo_robot.mdp.view import AnyView
 
 Array = NDArray[np.float64]
 
 
 def diagnose(
     indices: Sequence[int],
-    view: View,
+    view: AnyView,
     terms: Iterable[ObservationTerm],
     rewards: Sequence[str] = (),
     shares: Array | None = None,

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.errors import SpecError
+from ppo_robot.spec.floating import FloatingSpec
+from ppo_robot.spec.kinds import AnyRobot
 from ppo_robot.spec.randomization import PARAMETERS, Parameter, RandomizationSpec
-from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.strict import nearest
 
 Array = NDArray[np.float64]
@@ -103,7 +104,7 @@ class Entry:
 
 
 def bind(
-    entries: Mapping[str, RandomizationSpec], robot: RobotSpec, nominal: Mapping[str, float]
+    entries: Mapping[str, RandomizationSpec], robot: AnyRobot, nominal: Mapping[str, float]
 ) -> tuple[Entry, ...]:
     """Bind entries to a robot whose plant has the `nominal` values of the absolute parameters.
 
@@ -118,7 +119,7 @@ def bind(
         for wanted in spec.only:
             known = {label.partition("/")[0] for label in labels}
             if wanted not in known:
-                kind = "joint" if facts.per == "joint" else "link with a mass"
+                kind = facts.per if facts.per in ("joint", "rotor") else "link with a mass"
                 raise SpecError(
                     f"simulation.randomization.{name}.only: robot {robot.name} has no {kind} '{wanted}'"
                     f"{nearest(wanted, known)}"
@@ -139,8 +140,10 @@ def bind(
     return tuple(bound)
 
 
-def parameter_labels(facts: Parameter, robot: RobotSpec) -> tuple[str, ...]:
-    """Return the names of a parameter's values: joints, links, or their axes."""
+def parameter_labels(facts: Parameter, robot: AnyRobot) -> tuple[str, ...]:
+    """Return the names of a parameter's values: joints, links, rotors, or axes."""
+    if isinstance(robot, FloatingSpec):
+        return {"rotor": robot.rotor_names, "axis": AXES}.get(facts.per, ("",))
     if facts.per == "joint":
         return robot.joint_names
     if facts.per == "link":

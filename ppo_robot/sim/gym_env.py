@@ -65,7 +65,7 @@ class TaskEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         experiment = load_experiment(task, robot, "default", overrides=overrides)
         self.render_mode = render_mode
         self._first_seed = seed
-        self._batch = BatchEnv(experiment.robot, experiment.task, range(1))
+        self._batch = BatchEnv(experiment.arm, experiment.arm_task, range(1))
         self._needs_reset = True
         self._camera: Camera | None = None
         self.metadata = self.metadata | {"render_fps": round(1.0 / experiment.task.control_period)}

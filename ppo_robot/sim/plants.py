@@ -15,7 +15,7 @@ from ppo_robot.state import RobotState
 
 PlantName = Literal["pybullet", "mujoco"]
 
-_EXTRAS = {"pybullet": "train", "mujoco": "mujoco"}
+EXTRAS = {"pybullet": "train", "mujoco": "mujoco"}
 
 
 class Plant(Protocol):
@@ -76,8 +76,8 @@ def make_plant(name: PlantName, model: RobotModel, spec: SimulationSpec, batch: 
     Raises:
         BadInputError: if the name is unknown, its library is not installed, or it cannot load the URDF.
     """
-    if name not in _EXTRAS:
-        raise BadInputError(f"plant: given {name!r}; expected one of {', '.join(_EXTRAS)}")
+    if name not in EXTRAS:
+        raise BadInputError(f"plant: given {name!r}; expected one of {', '.join(EXTRAS)}")
     try:
         if name == "mujoco":
             from ppo_robot.sim.mujoco_plant import MujocoPlant
@@ -89,5 +89,5 @@ def make_plant(name: PlantName, model: RobotModel, spec: SimulationSpec, batch: 
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != name:
             raise
-        message = f"plant {name}: {name} is not installed; pip install 'ppo_robot[{_EXTRAS[name]}]'"
+        message = f"plant {name}: {name} is not installed; pip install 'ppo_robot[{EXTRAS[name]}]'"
         raise BadInputError(message) from None

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_robot.kinematics import RobotModel
+from ppo_robot.mdp.airframe import Airframe
 from ppo_robot.sim.curriculum import movable_ends
 from ppo_robot.sim.draw_table import DrawTable, StepDraws
 from ppo_robot.sim.draws import bind, parameter_labels
 from ppo_robot.sim.intervals import Intervals
 from ppo_robot.sim.randomness import EpisodeStreams
+from ppo_robot.spec.kinds import AnyTask
 from ppo_robot.spec.randomization import PARAMETERS
-from ppo_robot.spec.task import TaskSpec
 from ppo_robot.state import RobotState
 
 Array = NDArray[np.float64]
@@ -50,7 +51,9 @@ class Randomization:
         dropped: (B,) whether the state at the end of that period is lost, or None where none ever is.
     """
 
-    def __init__(self, task: TaskSpec, model: RobotModel, nominal: Mapping[str, float], batch: int) -> None:
+    def __init__(
+        self, task: AnyTask, model: RobotModel | Airframe, nominal: Mapping[str, float], batch: int
+    ) -> None:
         """Bind the entries of a task; `nominal` holds the plant's own values of absolute parameters.
 
         Raises:
@@ -252,13 +255,14 @@ class Randomization:
 
     def _set_load(self, truth: RobotState) -> None:
         share, push = self.values.get("joint_load"), self.values.get("push")
-        if share is None and push is None:
+        model = self._model
+        if (share is None and push is None) or not isinstance(model, RobotModel):
             return
-        load = np.zeros_like(truth.joint_position) if share is None else share * self._model.effort_limit
+        load = np.zeros_like(truth.joint_position) if share is None else share * model.effort_limit
         if push is not None:
             rows = np.flatnonzero(push.any(axis=1))
             if len(rows):  # what a force on the tool asks of the joints: J^T f
-                jacobian = self._model.tool_jacobian(truth.joint_position[rows])
+                jacobian = model.tool_jacobian(truth.joint_position[rows])
                 for axis in range(3):
                     load[rows] += jacobian[:, axis] * push[rows, axis, None]
         self.load = load

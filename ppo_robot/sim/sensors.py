@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ppo_robot.sim.late import LateSamples, distort
 from ppo_robot.sim.randomness import EnvironmentStreams
 from ppo_robot.spec.task import SensorSpec, SensorsSpec
 from ppo_robot.state import RobotState
@@ -39,15 +40,7 @@ class Sensors:
         """
         self._spec = spec
         self._joints = joints
-        self._period = control_period
-        reach = (spec.delay + spec.delay_spread + longest) / (shortest_period or control_period)
-        self._line = np.zeros((int(np.floor(reach + 1e-9)) + 2, batch, 2 * joints))
-        self._times = np.zeros((len(self._line), batch)) if shortest_period is not None else None
-        self._own_delay = np.full(batch, spec.delay)
-        self._delay = self._own_delay.copy()
-        self._whole = np.zeros(batch, dtype=np.intp)
-        self._fraction = np.zeros((batch, 1))
-        self._set_delay(np.arange(batch))
+        self._samples = LateSamples(spec, control_period, batch, 2 * joints, longest, shortest_period)
         self._drawn: Mapping[str, Array] = {}
         self.measured = RobotState.zeros(batch, joints)
 
@@ -58,34 +51,19 @@ class Sensors:
         and `joint_position_step` and `joint_velocity_step` (B, 1), quantisation beyond the spec's.
         """
         self._drawn = values
-        latency = values.get("observation_latency")
-        if latency is not None:
-            self._delay[rows] = self._own_delay[rows] + latency[rows, 0]
-            self._set_delay(rows)
+        self._samples.apply(values, rows)
 
     def reset(self, truth: RobotState, rows: Rows, streams: EnvironmentStreams) -> None:
         """Begin an episode in `rows` (k,): the delay line holds the true state of now."""
-        self._line[:, rows, : self._joints] = truth.joint_position[rows]
-        self._line[:, rows, self._joints :] = truth.joint_velocity[rows]
-        if self._times is not None:
-            self._times[:, rows] = truth.stamp[rows] - self._period * np.arange(len(self._times))[:, None]
-        if self._spec.delay_spread:
-            self._own_delay[rows] = self._spec.delay + self._spec.delay_spread * streams.uniform(rows, 1)[:, 0]
-            latency = self._drawn.get("observation_latency")
-            self._delay[rows] = self._own_delay[rows] + (0.0 if latency is None else latency[rows, 0])
-            self._set_delay(rows)
+        sample = np.concatenate([truth.joint_position[rows], truth.joint_velocity[rows]], axis=1)
+        self._samples.reset(sample, truth.stamp[rows], rows, streams)
         self._report(truth, rows, streams)
 
     def measure(
         self, truth: RobotState, streams: EnvironmentStreams, dropped: NDArray[np.bool_] | None = None
     ) -> None:
         """Advance all robots by one control period and update `measured`, but where it was `dropped` (B,)."""
-        self._line[1:] = self._line[:-1]
-        self._line[0, :, : self._joints] = truth.joint_position
-        self._line[0, :, self._joints :] = truth.joint_velocity
-        if self._times is not None:
-            self._times[1:] = self._times[:-1]
-            self._times[0] = truth.stamp
+        self._samples.push(np.concatenate([truth.joint_position, truth.joint_velocity], axis=1), truth.stamp)
         rows = np.arange(truth.batch)
         if dropped is None or not dropped.any():
             self._report(truth, rows, streams)
@@ -97,11 +75,7 @@ class Sensors:
         self.measured.age[lost] = truth.stamp[lost] - kept.stamp
 
     def _report(self, truth: RobotState, rows: Rows, streams: EnvironmentStreams) -> None:
-        if self._times is not None:
-            self._find_delay(truth.stamp, rows)
-        whole = self._whole[rows]
-        newer, older = self._line[whole, rows], self._line[whole + 1, rows]
-        late = newer + self._fraction[rows] * (older - newer)
+        late = self._samples.read(truth.stamp, rows)
         noise = None
         if self._spec.joint_position.noise or self._spec.joint_velocity.noise:
             noise = streams.normal(rows, 2 * self._joints)
@@ -112,37 +86,10 @@ class Sensors:
         measured.joint_position[rows] = self._distort("joint_position", rows, *position)
         measured.joint_velocity[rows] = self._distort("joint_velocity", rows, *velocity)
         measured.joint_effort[rows] = truth.joint_effort[rows]
-        measured.stamp[rows] = truth.stamp[rows] - self._delay[rows]
-        measured.age[rows] = self._delay[rows]
+        measured.stamp[rows] = truth.stamp[rows] - self._samples.delay[rows]
+        measured.age[rows] = self._samples.delay[rows]
 
     def _distort(self, channel: str, rows: Rows, value: Array, spec: SensorSpec, noise: Array | None) -> Array:
-        if noise is not None and spec.noise:
-            value = value + spec.noise * noise
         error, step = self._drawn.get(f"{channel}_error"), self._drawn.get(f"{channel}_step")
-        if error is not None:
-            value = value + error[rows]
-        if step is not None:
-            grain = spec.quantisation + step[rows]
-            return np.where(grain > 0.0, np.round(value / np.where(grain > 0.0, grain, 1.0)) * grain, value)
-        if spec.quantisation:
-            value = np.round(value / spec.quantisation) * spec.quantisation
-        return value
-
-    def _set_delay(self, rows: Rows) -> None:
-        """Split the delays of rows into whole control periods and the fraction of one."""
-        periods = self._delay[rows] / self._period
-        self._whole[rows] = np.floor(periods + 1e-9)
-        self._fraction[rows, 0] = np.maximum(0.0, periods - self._whole[rows])
-
-    def _find_delay(self, now: Array, rows: Rows) -> None:
-        """Find between which samples the delays of rows lie, where samples are not a control period apart."""
-        assert self._times is not None  # noqa: S101 - the caller asked
-        wanted = now[rows] - self._delay[rows]
-        times = self._times[:, rows]
-        reached = times <= wanted + 1e-9
-        older = np.clip(np.where(reached.any(axis=0), reached.argmax(axis=0), len(times) - 1), 1, None)
-        places = np.arange(len(rows))
-        newer_time, older_time = times[older - 1, places], times[older, places]
-        gap = np.maximum(newer_time - older_time, 1e-12)
-        self._whole[rows] = older - 1
-        self._fraction[rows, 0] = np.clip((newer_time - wanted) / gap, 0.0, 1.0)
+        drawn = (None if error is None else error[rows], None if step is None else step[rows])
+        return distort(value, spec.noise, spec.quantisation, noise, *drawn)

@@ -20,15 +20,13 @@ from numpy.typing import NDArray
 
 from ppo_robot import errors
 from ppo_robot.errors import BadInputError, PpoRobotError, RunFailedError
-from ppo_robot.mdp.goals import check_goal
-from ppo_robot.sim.batch_env import BatchEnv
+from ppo_robot.sim.environments import check_any_goal, make_env
 from ppo_robot.sim.lanes import LaneBook, lane_rows, worker_rows
 from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.protocol import SNAPSHOT_ARRAYS, STEP, shared_layout
 from ppo_robot.sim.shared import SharedArrays
-from ppo_robot.spec.robot import RobotSpec
+from ppo_robot.spec.kinds import AnyRobot, AnyTask
 from ppo_robot.spec.strict import plain
-from ppo_robot.spec.task import TaskSpec
 
 _PACKAGE_ROOT = str(Path(errors.__file__).resolve().parent.parent)
 
@@ -48,8 +46,8 @@ class WorkerVectorEnv(VectorEnv):
 
     def __init__(
         self,
-        robot: RobotSpec,
-        task: TaskSpec,
+        robot: AnyRobot,
+        task: AnyTask,
         num_envs: int,
         num_workers: int = 1,
         seed: int = 0,
@@ -66,7 +64,7 @@ class WorkerVectorEnv(VectorEnv):
         self.robot, self.task = robot, task
         self.num_envs, self.num_workers = num_envs, num_workers
         self._workers: list[_WorkerProcess] = []
-        probe = BatchEnv(robot, task, range(1), seed, plant)
+        probe = make_env(robot, task, range(1), seed, plant)
         observation_size = probe.reset().shape[1]
         self.entries = probe.randomization.entries
         curriculum_size = len(self.entries) if task.curriculum is not None else 0
@@ -185,10 +183,10 @@ class WorkerVectorEnv(VectorEnv):
         """Send every later episode to the same goal (3,) m, or draw goals again with None.
 
         Raises:
-            BadInputError: if the goal lies outside the workspace; nothing is changed then.
+            BadInputError: if the goal lies where the robot must not be sent; nothing is changed then.
         """
         if position is not None:
-            check_goal(np.array(position, dtype=float), self.robot.workspace)
+            check_any_goal(np.array(position, dtype=float), self.robot)
         self._command({"command": "fix_goal", "position": position})
 
     def set_curriculum(self, share: NDArray[np.float64], pinned: float) -> None:

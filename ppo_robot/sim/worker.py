@@ -24,18 +24,17 @@ from typing import Any  # noqa: E402
 import numpy as np  # noqa: E402
 
 from ppo_robot.errors import PpoRobotError  # noqa: E402
-from ppo_robot.sim.batch_env import BatchEnv, StepResult  # noqa: E402
+from ppo_robot.sim.environments import AnyEnv, make_env  # noqa: E402
+from ppo_robot.sim.episodes import StepResult  # noqa: E402
 from ppo_robot.sim.protocol import CRITIC_ARRAYS, SNAPSHOT_ARRAYS, STEP  # noqa: E402
 from ppo_robot.sim.shared import SharedArrays  # noqa: E402
-from ppo_robot.spec.robot import RobotSpec  # noqa: E402
-from ppo_robot.spec.strict import build  # noqa: E402
-from ppo_robot.spec.task import TaskSpec  # noqa: E402
+from ppo_robot.spec.kinds import build_robot, build_task  # noqa: E402
 
 
 class Worker:
     """The environments `first` to `first + B` of a vector environment, bound to their slice of shared memory."""
 
-    def __init__(self, env: BatchEnv, shared: SharedArrays, first: int) -> None:
+    def __init__(self, env: AnyEnv, shared: SharedArrays, first: int) -> None:
         """Bind `env` to the rows that start at `first`; its episode arrays move into shared memory."""
         self.env = env
         rows = slice(first, first + env.batch)
@@ -79,9 +78,9 @@ class Worker:
 def serve(connection: Connection, memory: int) -> None:
     """Answer the learner's messages until it closes the pipe; errors are sent back as JSON."""
     settings = json.loads(connection.recv_bytes())
-    env = BatchEnv(
-        build(RobotSpec, settings["robot"], "robot"),
-        build(TaskSpec, settings["task"], "task"),
+    env = make_env(
+        build_robot(settings["robot"], "robot"),
+        build_task(settings["task"], "task"),
         range(settings["first"], settings["first"] + settings["count"]),
         settings["seed"],
         settings["plant"],

@@ -11,7 +11,17 @@ from typing import Any
 import yaml
 
 from ppo_robot.errors import SpecError
-from ppo_robot.spec.robot import RobotSpec, find_config, robot_from_mapping
+from ppo_robot.spec.kinds import (
+    AnyRobot,
+    AnyTask,
+    any_robot_from_mapping,
+    as_arm,
+    as_arm_task,
+    build_robot,
+    build_task,
+    check_kinds,
+)
+from ppo_robot.spec.robot import RobotSpec, find_config
 from ppo_robot.spec.strict import build, nearest, parse_yaml, plain, read_yaml, setting
 from ppo_robot.spec.task import TaskSpec
 from ppo_robot.spec.training import TrainingSpec
@@ -26,10 +36,31 @@ _ROOMS = ("robot", "task", "training")
 class Experiment:
     """Everything that decides the outcome of a training run."""
 
-    robot: RobotSpec
-    task: TaskSpec
+    robot: AnyRobot
+    task: AnyTask
     training: TrainingSpec
     seed: int = setting(low=0)
+
+    def __post_init__(self) -> None:
+        check_kinds(self.robot, self.task)
+
+    @property
+    def arm(self) -> RobotSpec:
+        """The robot, where it has joints.
+
+        Raises:
+            SpecError: if it is a floating one.
+        """
+        return as_arm(self.robot)
+
+    @property
+    def arm_task(self) -> TaskSpec:
+        """The task, where it is for a robot with joints.
+
+        Raises:
+            SpecError: if it is for a floating one.
+        """
+        return as_arm_task(self.task)
 
 
 def load_experiment(
@@ -46,8 +77,8 @@ def load_experiment(
     for override in overrides:
         apply_override(data, override)
     return Experiment(
-        robot=robot_from_mapping(data["robot"], str(paths["robot"])),
-        task=build(TaskSpec, data["task"], str(paths["task"])),
+        robot=any_robot_from_mapping(data["robot"], str(paths["robot"])),
+        task=build_task(data["task"], str(paths["task"])),
         training=build(TrainingSpec, data["training"], str(paths["training"])),
         seed=seed,
     )

@@ -21,7 +21,8 @@ class Parameter:
     """One quantity of the simulated robot.
 
     Attributes:
-        per: what there is one value for: the robot, each joint, each link, or each axis of a link or of the tool.
+        per: what there is one value for: the robot, each joint, link or rotor, or each axis of a link, of the tool or
+            of a floating robot.
         unit: of a drawn value; 1 for factors and shares.
         meets: how a draw meets what is there without it: `factor` multiplies it, `offset` is added to it, `absolute`
             takes its place. Several entries of a factor or an offset are multiplied or added.
@@ -31,7 +32,7 @@ class Parameter:
         doc: what it is.
     """
 
-    per: Literal["robot", "joint", "link", "link_axis", "tool_axis"]
+    per: Literal["robot", "joint", "link", "link_axis", "tool_axis", "rotor", "axis"]
     unit: str
     meets: Literal["factor", "offset", "absolute"]
     low: float
@@ -40,12 +41,21 @@ class Parameter:
     doc: str
 
 
-PARAMETERS: Mapping[str, Parameter] = {
+_SHARED = {
+    "gravity": Parameter("robot", "1", "factor", 0.0, 10.0, _BODY, "strength of gravity"),
+    "action_latency": Parameter("robot", "s", "offset", 0.0, 1.0, _ALWAYS, "dead time beyond actuator.delay"),
+    "observation_latency": Parameter("robot", "s", "offset", 0.0, 1.0, _ALWAYS, "age beyond sensors.delay"),
+    "control_period": Parameter("robot", "s", "offset", -1.0, 1.0, ("step",), "how much longer a period takes"),
+    "dropout_probability": Parameter("robot", "1", "offset", 0.0, 1.0, _BODY, "that a dropout begins in a period"),
+    "dropout_hold": Parameter("robot", "s", "offset", 0.0, 10.0, _BODY, "for how long the last state is repeated"),
+}
+
+ARM_PARAMETERS: Mapping[str, Parameter] = {
+    **_SHARED,
     "link_mass": Parameter("link", "1", "factor", 0.01, 100.0, _BODY, "mass, and inertia with it: density"),
     "link_inertia": Parameter("link", "1", "factor", 0.01, 100.0, _BODY, "inertia beyond what the mass makes it"),
     "centre_of_mass": Parameter("link_axis", "m", "offset", -0.5, 0.5, _BODY, "shift in the link's own axes"),
     "payload": Parameter("robot", "kg", "offset", 0.0, 1e3, _BODY, "more mass at the payload link's centre"),
-    "gravity": Parameter("robot", "1", "factor", 0.0, 10.0, _BODY, "strength of gravity"),
     "contact_friction": Parameter("robot", "1", "absolute", 0.0, 10.0, _BODY, "coefficient of every contact"),
     "contact_restitution": Parameter("robot", "1", "absolute", 0.0, 1.0, _BODY, "of every contact"),
     "contact_stiffness": Parameter("robot", "N/m", "absolute", 1.0, 1e9, _BODY, "of every contact"),
@@ -56,21 +66,38 @@ PARAMETERS: Mapping[str, Parameter] = {
     "position_gain": Parameter("joint", "1", "factor", 0.01, 100.0, _BODY, "servo's gain on position"),
     "velocity_gain": Parameter("joint", "1", "factor", 0.01, 100.0, _BODY, "servo's gain on velocity"),
     "servo_lag": Parameter("joint", "1", "factor", 0.0, 100.0, _BODY, "time constant of simulation.actuator.lag"),
-    "action_latency": Parameter("robot", "s", "offset", 0.0, 1.0, _ALWAYS, "dead time beyond actuator.delay"),
-    "observation_latency": Parameter("robot", "s", "offset", 0.0, 1.0, _ALWAYS, "age beyond sensors.delay"),
-    "control_period": Parameter("robot", "s", "offset", -1.0, 1.0, ("step",), "how much longer a period takes"),
     "joint_position_error": Parameter("joint", "rad", "offset", -10.0, 10.0, _ALWAYS, "measured beside the truth"),
     "joint_velocity_error": Parameter("joint", "rad/s", "offset", -1e3, 1e3, _ALWAYS, "measured beside the truth"),
     "joint_position_step": Parameter("robot", "rad", "offset", 0.0, 1.0, _BODY, "quantisation beyond the sensor's"),
     "joint_velocity_step": Parameter("robot", "rad/s", "offset", 0.0, 100.0, _BODY, "quantisation"),
-    "dropout_probability": Parameter("robot", "1", "offset", 0.0, 1.0, _BODY, "that a dropout begins in a period"),
-    "dropout_hold": Parameter("robot", "s", "offset", 0.0, 10.0, _BODY, "for how long the last state is repeated"),
     "joint_zero": Parameter("joint", "rad", "offset", -1.0, 1.0, _EPISODE, "what an encoder says at the true zero"),
     "push": Parameter("tool_axis", "N", "offset", -1e4, 1e4, ("interval",), "force on the tool, base frame"),
     "joint_load": Parameter("joint", "1", "offset", -10.0, 10.0, _ALWAYS, "torque on the joint over its limit"),
     "start_position": Parameter("joint", "rad", "offset", -10.0, 10.0, _EPISODE, "added to the drawn start pose"),
     "start_velocity": Parameter("joint", "1", "offset", -1.0, 1.0, _EPISODE, "velocity over its limit at the start"),
 }
+"""Of a robot with joints."""
+
+FLIGHT_PARAMETERS: Mapping[str, Parameter] = {
+    **_SHARED,
+    "body_mass": Parameter("robot", "1", "factor", 0.01, 100.0, _BODY, "mass, and inertia with it: density"),
+    "body_inertia": Parameter("axis", "1", "factor", 0.1, 10.0, _BODY, "inertia beyond what the mass makes it"),
+    "drag": Parameter("axis", "1", "factor", 0.0, 100.0, _BODY, "drag against the air, body frame"),
+    "wind": Parameter("axis", "m/s", "offset", -50.0, 50.0, _ALWAYS, "velocity of the air, world frame"),
+    "body_force": Parameter("axis", "N", "offset", -1e3, 1e3, _ALWAYS, "force on the centre of mass, world frame"),
+    "rotor_strength": Parameter("rotor", "1", "factor", 0.0, 10.0, _BODY, "thrust for what is asked of the motor"),
+    "rotor_lag": Parameter("rotor", "1", "factor", 0.0, 100.0, _BODY, "time constant of the motor"),
+    "position_error": Parameter("axis", "m", "offset", -10.0, 10.0, _ALWAYS, "measured beside the truth, world frame"),
+    "velocity_error": Parameter("axis", "m/s", "offset", -10.0, 10.0, _ALWAYS, "measured beside the truth, world frame"),
+    "attitude_error": Parameter("axis", "rad", "offset", -1.0, 1.0, _ALWAYS, "measured beside the truth, body frame"),
+    "body_rate_error": Parameter("axis", "rad/s", "offset", -10.0, 10.0, _ALWAYS, "measured beside the truth"),
+    "flight_start_position": Parameter("axis", "m", "offset", -10.0, 10.0, _EPISODE, "added to the drawn start"),
+    "flight_start_velocity": Parameter("axis", "m/s", "offset", -10.0, 10.0, _EPISODE, "added to the drawn start's"),
+    "flight_start_attitude": Parameter("axis", "rad", "offset", -1.0, 1.0, _EPISODE, "turned beyond the drawn start"),
+}
+"""Of a floating robot."""
+
+PARAMETERS: Mapping[str, Parameter] = {**ARM_PARAMETERS, **FLIGHT_PARAMETERS}
 
 
 @dataclass(frozen=True)
@@ -138,8 +165,10 @@ class RandomizationSpec:
         return (min(self.values), max(self.values)) if self.values else (-math.inf, math.inf)
 
 
-def check_randomization(entries: Mapping[str, RandomizationSpec]) -> None:
-    """Hold the entries of a task against the parameters.
+def check_randomization(
+    entries: Mapping[str, RandomizationSpec], parameters: Mapping[str, Parameter] = ARM_PARAMETERS
+) -> None:
+    """Hold the entries of a task against the parameters that its kind of robot has.
 
     Raises:
         ValueError: if a parameter is unknown, may not be drawn then or so far, or is `absolute` and drawn twice.
@@ -147,12 +176,12 @@ def check_randomization(entries: Mapping[str, RandomizationSpec]) -> None:
     absolute: dict[str, str] = {}
     for key, entry in entries.items():
         name, where = entry.parameter or key, f"randomization.{key}"
-        if name not in PARAMETERS:
-            raise ValueError(f"{where}: no parameter '{name}'{nearest(name, PARAMETERS)}")
-        parameter = PARAMETERS[name]
+        if name not in parameters:
+            raise ValueError(f"{where}: no parameter '{name}'{nearest(name, parameters)}")
+        parameter = parameters[name]
         if entry.when not in parameter.when:
             raise ValueError(f"{where}.when: given {entry.when}; {name} is drawn at {' or '.join(parameter.when)}")
-        if entry.only and parameter.per in ("robot", "tool_axis"):
+        if entry.only and parameter.per in ("robot", "tool_axis", "axis"):
             raise ValueError(f"{where}.only: given with {name}; there is one of it for the whole robot")
         bounds = f"{parameter.low:g} to {parameter.high:g} {parameter.unit}"
         ends = [end for end in (*entry.support, *(entry.limits or ())) if math.isfinite(end)]

@@ -102,6 +102,13 @@ def build(cls: type[T], data: Any, source: str, path: str = "") -> T:
         raise SpecError(f"{source}: {path + ': ' if path else ''}{error}") from None
 
 
+def of_kind(classes: Sequence[type[T]], data: Any) -> type[T]:
+    """Return the dataclass whose field `kind` has, by default, what `data` says there; or else the first."""
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    named = {f.default: cls for cls in classes for f in dataclasses.fields(cls) if f.name == "kind"}  # type: ignore[arg-type]
+    return named.get(kind, classes[0]) if isinstance(kind, str) else classes[0]
+
+
 def nearest(key: str, known: typing.Iterable[str]) -> str:
     """Return the hint that ends an unknown-name error: the nearest known name, or all of them."""
     names = sorted(known)
@@ -149,7 +156,9 @@ def _convert(hint: Any, value: Any, metadata: Mapping[str, Any], source: str, pa
         if value is None and type(None) in arguments:
             return None
         inner = [argument for argument in arguments if argument is not type(None)]
-        if len(inner) > 1:  # a number for all or one for each, the only such union in use
+        if all(dataclasses.is_dataclass(argument) for argument in inner):
+            return build(of_kind(inner, value), value, source, path)
+        if len(inner) > 1:  # a number for all or one for each, the only other such union in use
             sequence = isinstance(value, Sequence) and not isinstance(value, str)
             inner = [argument for argument in inner if (typing.get_origin(argument) is tuple) == sequence] or inner
         return _convert(inner[0], value, metadata, source, path)

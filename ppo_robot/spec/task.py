@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ppo_robot.spec.curriculum import CurriculumSpec
-from ppo_robot.spec.randomization import RandomizationSpec, check_randomization
+from ppo_robot.spec.randomization import ARM_PARAMETERS, RandomizationSpec, check_randomization
 from ppo_robot.spec.robot import find_config
 from ppo_robot.spec.strict import build, nearest, read_yaml, setting
 
@@ -104,7 +104,7 @@ class SimulationSpec:
     randomization: dict[str, RandomizationSpec] = setting({}, doc="what is drawn anew, by name")
 
     def __post_init__(self) -> None:
-        check_randomization(self.randomization)
+        check_randomization(self.randomization, ARM_PARAMETERS)
 
 
 @dataclass(frozen=True)
@@ -146,30 +146,13 @@ class TaskSpec:
     )
 
     def __post_init__(self) -> None:
-        if self.curriculum is not None:
-            self._check_curriculum(self.curriculum)
-        ratio = self.control_period / self.simulation.physics_period
-        if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6:
-            raise ValueError(
-                f"simulation.physics_period: given {self.simulation.physics_period}; expected a whole fraction of"
-                f" control_period ({self.control_period})"
-            )
+        check_curriculum(self.curriculum, self.simulation.randomization)
+        check_periods(self.control_period, self.simulation.physics_period)
         if self.success.hold > self.episode_length:
             raise ValueError(
                 f"success.hold: given {self.success.hold}; expected at most episode_length ({self.episode_length})"
             )
-        if not self.observations:
-            raise ValueError("observations: given none; expected at least one term")
-        if not self.rewards:
-            raise ValueError("rewards: given none; expected at least one term")
-
-    def _check_curriculum(self, curriculum: CurriculumSpec) -> None:
-        entries = self.simulation.randomization
-        if not entries:
-            raise ValueError("curriculum: given without simulation.randomization; it needs ranges that it can widen")
-        for name in curriculum.deltas:
-            if name not in entries:
-                raise ValueError(f"curriculum.deltas.{name}: no such entry of randomization{nearest(name, entries)}")
+        check_terms(self.observations, self.rewards)
 
     @property
     def substeps(self) -> int:
@@ -180,6 +163,35 @@ class TaskSpec:
     def episode_steps(self) -> int:
         """Control periods in one episode."""
         return max(1, round(self.episode_length / self.control_period))
+
+
+def check_periods(control_period: float, physics_period: float) -> None:
+    """Raise a ValueError unless a control period is a whole number of physics periods, s."""
+    ratio = control_period / physics_period
+    if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6:
+        raise ValueError(
+            f"simulation.physics_period: given {physics_period}; expected a whole fraction of"
+            f" control_period ({control_period})"
+        )
+
+
+def check_terms(observations: Mapping[str, Any], rewards: Mapping[str, Any]) -> None:
+    """Raise a ValueError where a task has nothing to see or nothing to gain."""
+    if not observations:
+        raise ValueError("observations: given none; expected at least one term")
+    if not rewards:
+        raise ValueError("rewards: given none; expected at least one term")
+
+
+def check_curriculum(curriculum: CurriculumSpec | None, entries: Mapping[str, RandomizationSpec]) -> None:
+    """Raise a ValueError where a curriculum has no ranges to widen, or names an entry that is not there."""
+    if curriculum is None:
+        return
+    if not entries:
+        raise ValueError("curriculum: given without simulation.randomization; it needs ranges that it can widen")
+    for name in curriculum.deltas:
+        if name not in entries:
+            raise ValueError(f"curriculum.deltas.{name}: no such entry of randomization{nearest(name, entries)}")
 
 
 def task_from_mapping(data: Mapping[str, Any], source: str) -> TaskSpec:

@@ -10,6 +10,8 @@ from typing import Any
 
 from ppo_robot.errors import BadInputError
 from ppo_robot.spec.experiment import Experiment
+from ppo_robot.spec.kinds import build_task
+from ppo_robot.spec.strict import plain
 from ppo_robot.training.bench_rollout import RolloutSubject
 from ppo_robot.training.provenance import provenance
 
@@ -75,5 +77,6 @@ def bench_randomization(
 
 def without_randomization(experiment: Experiment) -> Experiment:
     """Return the same experiment with nothing drawn."""
-    simulation = dataclasses.replace(experiment.task.simulation, randomization={})
-    return dataclasses.replace(experiment, task=dataclasses.replace(experiment.task, simulation=simulation))
+    data = plain(experiment.task)
+    data["simulation"]["randomization"], data["curriculum"] = {}, None
+    return dataclasses.replace(experiment, task=build_task(data, "task"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,11 @@ from ppo_robot.policy.bundle import Bundle
 from ppo_robot.policy.statistics import Gathering
 from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.vector_env import WorkerVectorEnv
+from ppo_robot.spec.kinds import AnyTask
 from ppo_robot.spec.task import TaskSpec
 from ppo_robot.training.evaluation import EVALUATION_SEED_OFFSET, Evaluation, evaluate
 
+T = TypeVar("T", bound=AnyTask)
 ActionMode = Literal["deterministic", "stochastic"]
 
 ENVIRONMENTS = 64
@@ -52,7 +54,7 @@ def judge(
         BadInputError: if the goal lies outside the robot's workspace, or the plant's library is not installed.
     """
     count = min(ENVIRONMENTS, episodes)
-    env = WorkerVectorEnv(bundle.robot, guarded(bundle.task), count, min(workers, count), seed, plant)
+    env = WorkerVectorEnv(bundle.any_robot, guarded(bundle.any_task), count, min(workers, count), seed, plant)
     try:
         if goal is not None:
             env.fix_goal((float(goal[0]), float(goal[1]), float(goal[2])))
@@ -69,8 +71,8 @@ def judge(
         env.close()
 
 
-def guarded(task: TaskSpec) -> TaskSpec:
+def guarded(task: T) -> T:
     """Return the task as it is judged: with the envelope itself where it was trained on the curve that it follows."""
-    if task.simulation.command != "spline":
+    if not isinstance(task, TaskSpec) or task.simulation.command != "spline":
         return task
     return dataclasses.replace(task, simulation=dataclasses.replace(task.simulation, command="envelope"))

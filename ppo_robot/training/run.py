@@ -23,7 +23,7 @@ import torch
 from ppo_robot.errors import BadInputError, CheckpointError
 from ppo_robot.files import write_json
 from ppo_robot.ppo.actor_critic import ActorCritic
-from ppo_robot.sim.batch_env import BatchEnv
+from ppo_robot.sim.environments import make_env
 from ppo_robot.spec.experiment import CONFIG_FILE, Experiment, restore_experiment, save_experiment
 from ppo_robot.training.checkpoint import CheckpointStore
 from ppo_robot.training.provenance import provenance
@@ -64,7 +64,7 @@ def create(experiment: Experiment, directory: Path, command: str) -> None:
 def _begin_episode(experiment: Experiment) -> None:
     """Begin one episode: what only terms and plant can refuse is refused before anything is written."""
     with np.errstate(all="ignore"):  # what is not finite is named by the environment
-        env = BatchEnv(experiment.robot, experiment.task, range(1), experiment.seed)
+        env = make_env(experiment.robot, experiment.task, range(1), experiment.seed)
         try:
             env.reset()
         finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ppo_robot.errors import BadInputError, PpoRobotError
 from ppo_robot.files import write_atomically
 from ppo_robot.kinematics import RobotModel
+from ppo_robot.spec.flight import FlightTaskSpec
 from ppo_robot.training.progress import counting
 from ppo_robot.training.report.accuracy import accuracy_charts
 from ppo_robot.training.report.curves import learning_charts
@@ -33,6 +34,9 @@ def write_report(directory: Path, out: Path | None = None, video: bool = True) -
         BadInputError: if the page cannot be written.
     """
     facts = read_run(directory)
+    flies = isinstance(facts.experiment.task, FlightTaskSpec)
+    if flies:
+        facts.missing.append("No pictures of episodes or of their errors: they are drawn for robots with joints alone.")
     path = out or directory / REPORT_FILE
     if not path.parent.is_dir():  # said before the film is rendered, not after
         raise BadInputError(f"{path}: the report cannot be written (no such directory {path.parent})")
@@ -42,7 +46,7 @@ def write_report(directory: Path, out: Path | None = None, video: bool = True) -
         facts,
         gif,
         learning_charts(facts.records, facts.experiment) if facts.records else [],
-        accuracy_charts(facts.evaluation, facts.experiment) if facts.evaluation is not None else [],
+        accuracy_charts(facts.evaluation, facts.experiment) if facts.evaluation is not None and not flies else [],
         episode_charts(traces, facts.experiment) if traces else [],
     )
     try:
@@ -54,11 +58,11 @@ def write_report(directory: Path, out: Path | None = None, video: bool = True) -
 
 def _traces(facts: RunFacts) -> list[EpisodeTrace]:
     """Run the bundle's policy on the run's own robot and task, which know where the URDF's meshes lie."""
-    if facts.bundle is None:
-        return []
     experiment = facts.experiment
+    if facts.bundle is None or isinstance(experiment.task, FlightTaskSpec):
+        return []
     try:
-        return record_episodes(experiment.robot, experiment.task, facts.bundle.runtime, experiment.seed, EPISODES)
+        return record_episodes(experiment.arm, experiment.arm_task, facts.bundle.runtime, experiment.seed, EPISODES)
     except PpoRobotError as error:
         facts.missing.append(f"No episodes to show: the policy could not be run. {error}")
         return []
@@ -68,7 +72,7 @@ def _video(facts: RunFacts, traces: list[EpisodeTrace]) -> bytes | None:
     experiment = facts.experiment
     try:
         with counting("film", frame_count(traces)) as advance:
-            return episodes_gif(RobotModel(experiment.robot), experiment.task, traces, on_progress=advance)
+            return episodes_gif(RobotModel(experiment.arm), experiment.arm_task, traces, on_progress=advance)
     except PpoRobotError as error:
         facts.missing.append(f"No moving picture: {error}")
         return None

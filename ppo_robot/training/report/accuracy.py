@@ -30,7 +30,7 @@ _COLOURS = ListedColormap(colormaps["viridis"](np.linspace(0.15, 0.92, 256)))
 
 def accuracy_charts(evaluation: Evaluation, experiment: Experiment) -> list[Chart]:
     """Return two views of the workspace and two histograms."""
-    task, workspace = experiment.task, experiment.robot.workspace
+    task, workspace = experiment.arm_task, experiment.arm.workspace
     error = evaluation.column("final_error") * 1e3
     success = evaluation.column("success") > 0.5
     goal = np.stack([evaluation.column(f"goal_{axis}") for axis in "xyz"], axis=1)

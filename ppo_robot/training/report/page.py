@@ -12,6 +12,7 @@ from typing import Any
 from ppo_robot import __version__
 from ppo_robot.report.style import STYLE
 from ppo_robot.spec.experiment import Experiment
+from ppo_robot.spec.flight import FlightTaskSpec
 from ppo_robot.training.finish import SUCCESS_BAR
 from ppo_robot.training.report.curves import Chart
 from ppo_robot.training.report.facts import RunFacts, reproduction
@@ -53,10 +54,22 @@ def _header(facts: RunFacts) -> str:
     task, robot = facts.experiment.task, facts.experiment.robot
     return (
         f'<header><div class="title"><h1>{_text(task.name)} with {_text(robot.name)}</h1>{_badge(facts)}</div>'
-        f'<p class="lead">A policy trained with PPO in PyBullet to bring the tool of a {len(robot.joints)}-joint arm'
-        f" within {task.success.tolerance * 1e3:g}&nbsp;mm of a goal and hold it there for the last"
-        f" {task.success.hold:g}&nbsp;s of a {task.episode_length:g}&nbsp;s episode, from random start poses.</p>"
+        f'<p class="lead">A policy trained with PPO in PyBullet {_purpose(facts.experiment)}</p>'
         "</header>"
+    )
+
+
+def _purpose(experiment: Experiment) -> str:
+    task, tolerance = experiment.task, f"{experiment.task.success.tolerance * 1e3:g}&nbsp;mm"
+    length = f"a {task.episode_length:g}&nbsp;s episode"
+    if isinstance(task, FlightTaskSpec):
+        return (
+            f"to fly through {task.success.waypoints} waypoints in turn, within {tolerance} of each, in {length} from"
+            " random starts, without leaving its cage."
+        )
+    return (
+        f"to bring the tool of a {len(experiment.arm.joints)}-joint arm within {tolerance} of a goal and hold it there for"
+        f" the last {task.success.hold:g}&nbsp;s of {length}, from random start poses."
     )
 
 

@@ -43,7 +43,7 @@ class EpisodeCharts:
 def episode_charts(traces: list[EpisodeTrace], experiment: Experiment) -> list[EpisodeCharts]:
     """Return the pictures of each episode."""
     # One span for all joints of all episodes, or a joint that hardly moves would look like one that does.
-    joints = range(len(experiment.robot.joints))
+    joints = range(len(experiment.arm.joints))
     moved = [float(np.degrees(np.ptp(_both(trace, joint)))) for trace in traces for joint in joints]
     span = 1.12 * max(_LEAST_SPAN, *moved)
     return [_episode(number, trace, experiment, span) for number, trace in enumerate(traces, 1)]
@@ -58,12 +58,12 @@ def _episode(number: int, trace: EpisodeTrace, experiment: Experiment, span: flo
         words += f" Settled after {trace.settle_time:.2f} s; {trace.error[-1] * 1e3:.1f} mm at the end."
     else:
         words += f" {trace.error[-1] * 1e3:.1f} mm at the end, and not held for long enough within tolerance."
-    joints = [_joint(number, trace, index, joint, span) for index, joint in enumerate(experiment.robot.joints)]
+    joints = [_joint(number, trace, index, joint, span) for index, joint in enumerate(experiment.arm.joints)]
     return EpisodeCharts(words, trace.success, _error(number, trace, experiment), joints)
 
 
 def _error(number: int, trace: EpisodeTrace, experiment: Experiment) -> Chart:
-    task = experiment.task
+    task = experiment.arm_task
     tolerance, hold = task.success.tolerance * 1e3, task.episode_length - task.success.hold
     error = np.maximum(trace.error * 1e3, 0.05)
     low, high = min(0.5 * tolerance, 0.7 * float(error.min())), 1.6 * float(error.max())
