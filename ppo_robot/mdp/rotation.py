@@ -26,12 +26,14 @@ def rotation_matrix(quaternion: Array) -> Array:
 
 def to_world(matrix: Array, vector: Array) -> Array:
     """Return R v for matrices (B, 3, 3) and body vectors (B, 3)."""
-    return matrix[:, :, 0] * vector[:, 0, None] + matrix[:, :, 1] * vector[:, 1, None] + matrix[:, :, 2] * vector[:, 2, None]
+    x, y, z = (vector[:, axis, None] for axis in range(3))
+    return matrix[:, :, 0] * x + matrix[:, :, 1] * y + matrix[:, :, 2] * z
 
 
 def to_body(matrix: Array, vector: Array) -> Array:
     """Return R^T v for matrices (B, 3, 3) and world vectors (B, 3)."""
-    return matrix[:, 0] * vector[:, 0, None] + matrix[:, 1] * vector[:, 1, None] + matrix[:, 2] * vector[:, 2, None]
+    x, y, z = (vector[:, axis, None] for axis in range(3))
+    return matrix[:, 0] * x + matrix[:, 1] * y + matrix[:, 2] * z
 
 
 def multiply(first: Array, second: Array) -> Array:

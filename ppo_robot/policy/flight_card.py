@@ -14,9 +14,9 @@ def flight_summary(robot: FloatingSpec, task: FlightTaskSpec, contract: Mapping[
     """Return what it does, in two sentences."""
     success = task.success
     return (
-        f"Flies the {len(robot.rotors)}-rotor `{robot.name}` through {success.waypoints} waypoints in turn. An episode of"
-        f" {task.episode_length:g} s is a success when `{robot.base_link}` was within {1000.0 * success.tolerance:g} mm of"
-        " each of them and neither left the cage nor tipped over.\n\n"
+        f"Flies the {len(robot.rotors)}-rotor `{robot.name}` through {success.waypoints} waypoints in turn. An episode"
+        f" of {task.episode_length:g} s is a success when `{robot.base_link}` was within"
+        f" {1000.0 * success.tolerance:g} mm of each of them and neither left the cage nor tipped over.\n\n"
         f"Runs at {1.0 / task.control_period:g} Hz. Robot description (SHA-256 of the canonical URDF):"
         f" `{contract['robot_description_hash']}`.\n"
     )
@@ -37,8 +37,8 @@ def flight_action_section(contract: Mapping[str, Any], task: FlightTaskSpec) -> 
     note = (
         f"`{action['type']}`: offset + scale * clip(output, -1, 1), body rates about the axes of the base link, for a"
         f" flight controller whose own loop follows them.{filtered} Trained with"
-        f" {1000 * latency['sensor_delay']:g} ms from robot to policy, {1000 * latency['actuator_delay']:g} ms dead time"
-        f" and {1000 * latency['motor_lag']:g} ms lag of the motors, and with what `spec.json` lists under"
+        f" {1000 * latency['sensor_delay']:g} ms from robot to policy, {1000 * latency['actuator_delay']:g} ms dead"
+        f" time and {1000 * latency['motor_lag']:g} ms lag of the motors, and with what `spec.json` lists under"
         " `task.simulation.randomization`.\n\n"
     )
     return "## What it does\n\n" + note + table(["command", "unit", "scale", "offset"], rows)
@@ -61,9 +61,9 @@ def flight_use(task: FlightTaskSpec) -> str:
     """Return what it may be used for."""
     return (
         "## Intended use\n\n"
-        f"Flying this very robot at {1.0 / task.control_period:g} Hz inside a netted cage of the size above, with a pilot"
-        " who can take over and nobody inside.\n\n"
+        f"Flying this very robot at {1.0 / task.control_period:g} Hz inside a netted cage of the size above, with a"
+        " pilot who can take over and nobody inside.\n\n"
         "It is not a safety function and knows no obstacle. Nothing of ppo_robot stands between its commands and the"
-        " flight controller: the safety envelope is for robots with joints. It was judged in simulation: `eval.json` says"
-        " where.\n"
+        " flight controller: the safety envelope is for robots with joints. It was judged in simulation: `eval.json`"
+        " says where.\n"
     )

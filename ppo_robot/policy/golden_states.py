@@ -24,7 +24,7 @@ _LARGEST_SPEED = 3.0
 
 
 class States(Protocol):
-    """Sequences of states of B robots; even ones follow what they are told, odd ones jump anywhere within the limits."""
+    """Sequences of states of B robots; even ones follow what they are told, odd ones jump anywhere within limits."""
 
     def first(self, rng: np.random.Generator) -> RobotState:
         """Return where the sequences begin."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ppo_robot.errors import BadInputError, RunFailedError
 from ppo_robot.policy.bundle import Bundle
-from ppo_robot.policy.draw import ActionDraw
 from ppo_robot.policy.control_path import ControlPath
+from ppo_robot.policy.draw import ActionDraw
 from ppo_robot.policy.statistics import action_components, observation_components
 from ppo_robot.recording.run_data import Activation
 from ppo_robot.replay.difference import Difference, Findings, Gap, differing

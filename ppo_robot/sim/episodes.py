@@ -1,4 +1,4 @@
-"""Episodes of B robots of whatever kind: random streams, terms, sums, the beginning, the end, and the building again."""
+"""Episodes of B robots of whatever kind: random streams, terms, sums, how they begin, end and are built again."""
 
 from __future__ import annotations
 

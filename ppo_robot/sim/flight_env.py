@@ -37,8 +37,8 @@ FLIGHT_METRICS = (
     "left_cage",
     *("goal_x", "goal_y", "goal_z"),
 )
-"""Columns of an ended episode's summary; `final_error` is the distance from the waypoint that is flown to, `settle_time`
-when the last one was reached, `goal` the last one."""
+"""Columns of an ended episode's summary; `final_error` is the distance from the waypoint that is flown to,
+`settle_time` when the last one was reached, `goal` the last one."""
 
 
 class FlightEnv(EpisodeBatch[FlightView]):

@@ -24,8 +24,8 @@ _WORLD = "world"  # MuJoCo frees what hangs on a link of this very name
 _LONGEST_STEP = 0.0025
 """s, of MuJoCo's own steps."""
 _AIR_DENSITY = 1.2
-"""kg/m^3. What is drawn of drag is linear; to that MuJoCo adds the quadratic drag of a box with the body's inertia, and what
-resists its turning: PyBullet knows neither."""
+"""kg/m^3. The robot file's drag is linear; to that MuJoCo adds the quadratic drag of a box with the body's inertia, and
+what resists its turning: PyBullet knows neither."""
 
 
 class MujocoFlightPlant(FlightPlant):

@@ -110,7 +110,7 @@ class FlightPlant(ABC):
 
     @abstractmethod
     def _advance(self, force: Array, torque: Array, moving: NDArray[np.bool_] | None) -> None:
-        """Let force and torque (B, 3), body axes, act through one physics step of the robots that move; update truth."""
+        """Let force and torque (B, 3), body axes, act on the robots that move for one physics step; update truth."""
 
     @abstractmethod
     def close(self) -> None:
@@ -130,8 +130,8 @@ class CommandLine:
             physics_period: s.
             substeps: physics steps of a control period.
             batch: B.
-            longest: s beyond `delay` for which there must be room where robots are to differ in dead time or pace; None:
-                they do not.
+            longest: s beyond `delay` for which there must be room where robots are to differ in dead time or pace;
+                None: they do not.
         """
         self._delay, self._period, self._substeps, self._batch = delay, physics_period, substeps, batch
         steps = round(delay / physics_period)

@@ -27,8 +27,8 @@ _LOST = (
 class FlightSensors:
     """Turns the true state of B floating robots into the measured one; holds the delay line.
 
-    An error of the attitude turns the robot about its own axes; position and velocity are off in the world's frame, body
-    rates in the body's.
+    An error of the attitude turns the robot about its own axes; position and velocity are off in the world's frame,
+    body rates in the body's.
 
     Attributes:
         measured: what they report, (B rows).

@@ -1,4 +1,4 @@
-"""Rotors of B floating robots: from a wanted wrench to the thrust of each rotor, and from thrusts to the wrench given."""
+"""Rotors of B floating robots: from a wanted wrench to the thrust of each rotor, and from thrusts to the wrench."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LEAST = 1e-12
 class Mixer:
     """Shares a wanted wrench (B, 4) out to the rotors: collective thrust N, torques N·m about x y z.
 
-    What the rotors cannot give is given up in this order: turning about z, then roll and pitch, then lift. So a robot that
-    has too much asked of it stays upright, and sinks rather than tips.
+    What the rotors cannot give is given up in this order: turning about z, then lift, then roll and pitch. A robot of
+    which too much is asked stays upright, and sinks or climbs rather than tips.
     """
 
     def __init__(self, airframe: Airframe) -> None:

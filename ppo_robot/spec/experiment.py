@@ -17,7 +17,6 @@ from ppo_robot.spec.kinds import (
     any_robot_from_mapping,
     as_arm,
     as_arm_task,
-    build_robot,
     build_task,
     check_kinds,
 )

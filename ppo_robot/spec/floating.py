@@ -1,4 +1,4 @@
-"""What a floating robot is: a rigid body in the air, its rotors, its flight controller's limits, and the cage it flies in.
+"""What a floating robot is: a body in the air, its rotors, the limits of its flight controller, and the cage it is in.
 
 It has no joints. What moves it are rotors that push along +z of its base link; what it is told are a collective thrust
 and the rates at which it is to turn.
@@ -99,7 +99,7 @@ class FloatingSpec:
                     " equal thrusts do not turn the robot"
                 )
         if sum(1 if rotor.spin == "ccw" else -1 for rotor in self.rotors):
-            raise ValueError("rotors: expected as many that spin ccw as cw, so that equal thrusts do not turn the robot")
+            raise ValueError("rotors: expected as many that spin ccw as cw: equal thrusts must not turn the robot")
 
     @property
     def rotor_names(self) -> tuple[str, ...]:

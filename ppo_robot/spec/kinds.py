@@ -1,4 +1,4 @@
-"""The kinds of robots and tasks: a robot with joints, such as an arm, and a floating one. Only here are they told apart."""
+"""The kinds of robots and of their tasks: a robot with joints, such as an arm, and a floating one."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def check_kinds(robot: AnyRobot, task: AnyTask) -> None:
         kinds = {True: "floating robots", False: "robots with joints"}
         wanted = isinstance(task, FlightTaskSpec)
         hint = f"; try --robot {task.robot}" if isinstance(task, FlightTaskSpec) else ""
-        raise SpecError(f"task {task.name}: is for {kinds[wanted]}; {robot.name} is one of the {kinds[not wanted]}{hint}")
+        raise SpecError(f"task {task.name}: is for {kinds[wanted]}; {robot.name} is one of {kinds[not wanted]}{hint}")
 
 
 def as_arm(robot: AnyRobot) -> RobotSpec:

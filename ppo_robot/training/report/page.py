@@ -68,8 +68,8 @@ def _purpose(experiment: Experiment) -> str:
             " random starts, without leaving its cage."
         )
     return (
-        f"to bring the tool of a {len(experiment.arm.joints)}-joint arm within {tolerance} of a goal and hold it there for"
-        f" the last {task.success.hold:g}&nbsp;s of {length}, from random start poses."
+        f"to bring the tool of a {len(experiment.arm.joints)}-joint arm within {tolerance} of a goal and hold it there"
+        f" for the last {task.success.hold:g}&nbsp;s of {length}, from random start poses."
     )
 
 
