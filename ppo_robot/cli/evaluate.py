@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
     _check(args)
     bundle = load_bundle(args.bundle)
+    if args.over is not None or args.record is not None:
+        _ = bundle.robot  # both are for robots with joints; said before the episodes are run
     with counting("episodes", args.episodes) as advance:
         if args.over is None:
             chosen = (args.episodes, args.seed, args.action, args.workers, args.goal, advance, args.plant)

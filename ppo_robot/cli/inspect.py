@@ -27,10 +27,10 @@ def run(args: argparse.Namespace) -> int:
     """Load the bundle with every check that a robot makes, and print it; raises a one-line error if one fails."""
     from ppo_robot.cli.outputs import check_output, write_figures
     from ppo_robot.policy.bundle import load_bundle
-    from ppo_robot.spec.robot import load_robot
+    from ppo_robot.spec.kinds import load_any_robot
 
     check_output(args.json)
-    robot = load_robot(args.robot) if args.robot else None
+    robot = load_any_robot(args.robot) if args.robot else None
     bundle = load_bundle(args.bundle, robot)
     print(render(bundle))
     write_figures(args.json, summary(bundle) if args.json is not None else {})
@@ -54,7 +54,10 @@ def summary(bundle: Bundle) -> dict[str, Any]:
 
 def render(bundle: Bundle) -> str:
     """Return a bundle as text for a terminal."""
-    contract, manifest = bundle.contract, bundle.manifest
+    from ppo_robot.spec.floating import FloatingSpec
+
+    contract, manifest, robot = bundle.contract, bundle.manifest, bundle.any_robot
+    frame = f"base {robot.base_link}" if isinstance(robot, FloatingSpec) else f"tool {robot.tool_frame}"
     action, latency = contract["action"], contract["assumed_latency"]
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     facts = [
@@ -62,8 +65,8 @@ def render(bundle: Bundle) -> str:
         ("id", bundle.id),
         ("created", f"{manifest['created']}, {size / 1024:.0f} KiB, {'signed' if bundle.signed else 'unsigned'}"),
         ("parent", manifest["parent"] or "none"),
-        ("task", f"{bundle.task.name}, every {1000 * contract['control_period']:g} ms"),
-        ("robot", f"{bundle.robot.name}, tool {bundle.robot.tool_frame}, URDF {bundle.robot.description_hash[:12]}"),
+        ("task", f"{bundle.any_task.name}, every {1000 * contract['control_period']:g} ms"),
+        ("robot", f"{robot.name}, {frame}, URDF {robot.description_hash[:12]}"),
         ("latency", ", ".join(f"{name} {1000 * value:g} ms" for name, value in latency.items()) + " assumed"),
         ("network", f"{contract['observation_size']} observations to {action['size']} actions"),
     ]
@@ -74,7 +77,7 @@ def render(bundle: Bundle) -> str:
     facts += [("note", note) for note in bundle.notes]
     width = max(len(name) for name, _ in facts)
     lines = [f"{name:<{width}}  {value}" for name, value in facts]
-    return "\n".join([*lines, "", _observations(contract), "", _joints(contract)])
+    return "\n".join([*lines, "", _observations(contract), "", _actions(contract)])
 
 
 def _gates(evaluation: dict[str, Any]) -> list[str]:
@@ -99,8 +102,13 @@ def _observations(contract: dict[str, Any]) -> str:
     return _columns(head, rows)
 
 
-def _joints(contract: dict[str, Any]) -> str:
+def _actions(contract: dict[str, Any]) -> str:
     action = contract["action"]
+    if "joint_names" not in action:
+        columns = (action["names"], action["unit"], action["scale"], action["offset"])
+        rows = zip(*columns, strict=True)
+        values = [[name, unit, f"{scale:.5g}", f"{offset:.5g}"] for name, unit, scale, offset in rows]
+        return f"action {action['type']}\n" + _columns(["command", "unit", "scale", "offset"], values)
     limits = ("velocity", "acceleration", "jerk", "effort")
     head = ["joint", "default", "lower", "upper", *limits, f"scale ({action['unit']})"]
     rows = []

@@ -56,6 +56,8 @@ class Evaluation:
             "self_collisions": int((self.column("collision") > 0.5).sum()) if "collision" in self.names else None,
             "intervention_rate": self._mean("intervention"),
             "return_mean": self._mean("return"),
+            **({"waypoints_mean": self._mean("waypoints")} if "waypoints" in self.names else {}),
+            **({"left_cage_rate": self._mean("left_cage")} if "left_cage" in self.names else {}),
             "episodes": count,
         }
 
