@@ -12,7 +12,7 @@ SHARE = f"share/{NAME}"
 COMMANDS = ("train", "evaluate", "export", "inspect", "up", "goal", "stop", "reset", "arm", "doctor", "report", "bench")
 COMMANDS += ("record", "replay", "demo", "sensitivity", "transfer")
 NODES = {"policy_node": "policy", "sim_robot_node": "sim_robot", "safety_node": "safety", "telemetry_node": "telemetry"}
-NODES |= {"recorder_node": "recorder"}
+NODES |= {"recorder_node": "recorder", "flight_node": "flight", "sim_flight_node": "sim_flight"}
 
 
 def version() -> str:

@@ -24,7 +24,7 @@ NODES = (
     *("bare_tick", "bench_node", "evaluation", "goal_sender", "lifecycle", "over_ros", "policy", "policy_messages"),
     *("probe", "ros_support", "safety", "safety_client", "safety_log", "safety_messages", "sim_record", "sim_robot"),
     *("bench_latency", "bench_telemetry", "command_listener", "quiet_subscription", "telemetry", "telemetry_rows"),
-    *("bench_recorder", "recorder", "recorder_facts", "recorder_topics", "safety_news"),
+    *("bench_recorder", "recorder", "recorder_facts", "recorder_topics", "safety_news", "flight", "sim_flight"),
 )
 ROS_MODULES = (LAUNCH, *(f"nodes.{name}" for name in NODES))
 """What may import rclpy: a new core that does is found."""

@@ -117,6 +117,7 @@ def test_colcon_build_installs_data_and_commands(source: Path, tmp_path: Path, a
     assert (prefix / "share/ppo_robot/package.xml").exists()
     commands = {path.name for path in (prefix / "lib/ppo_robot").iterdir() if os.access(path, os.X_OK)}
     nodes = {"policy_node", "sim_robot_node", "safety_node", "telemetry_node", "recorder_node"}
+    nodes |= {"flight_node", "sim_flight_node"}
     assert commands == {"ppo-robot", *COMMANDS} | nodes
     check = "import ppo_robot.paths as p; print(p.__file__); print(p.share_directory())"
     shell = f'. install/setup.sh && cd / && python -c "{check}" && {prefix}/lib/ppo_robot/train reach'

@@ -106,8 +106,8 @@ def _actions(contract: dict[str, Any]) -> str:
     action = contract["action"]
     if "joint_names" not in action:
         columns = (action["names"], action["unit"], action["scale"], action["offset"])
-        rows = zip(*columns, strict=True)
-        values = [[name, unit, f"{scale:.5g}", f"{offset:.5g}"] for name, unit, scale, offset in rows]
+        cells = zip(*columns, strict=True)
+        values = [[name, unit, f"{scale:.5g}", f"{offset:.5g}"] for name, unit, scale, offset in cells]
         return f"action {action['type']}\n" + _columns(["command", "unit", "scale", "offset"], values)
     limits = ("velocity", "acceleration", "jerk", "effort")
     head = ["joint", "default", "lower", "upper", *limits, f"scale ({action['unit']})"]

@@ -7,13 +7,13 @@ import argparse
 HELP = "start the processes of a launch file without ros2 launch"
 EXAMPLE = "ppo-robot up deploy plant:=sim bundle:=config/policies/reach"
 
-SYSTEMS = ("sim", "deploy", "record")
+SYSTEMS = ("sim", "deploy", "fly", "record")
 _EMPTY = "''"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the system and its arguments."""
-    parser.add_argument("system", help="sim (a simulated robot), deploy (a policy at the controls) or record")
+    parser.add_argument("system", help="sim (a simulated robot), deploy (a policy at the controls), fly or record")
     parser.add_argument("given", nargs="*", metavar="NAME:=VALUE", help="its arguments; --show-args lists them")
     parser.add_argument("--show-args", action="store_true", help="list the system's arguments and end")
 

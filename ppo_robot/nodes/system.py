@@ -3,80 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from ppo_robot.errors import BadInputError
+from ppo_robot.nodes.process import Argument, ProcessSpec, Remappings, ros_arguments
 from ppo_robot.paths import share_directory
 from ppo_robot.spec.deployment import DeploymentSpec, load_deployment
 from ppo_robot.spec.strict import nearest
 
-Remappings = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One `name:=value` of a system.
-
-    Attributes:
-        name: what stands before `:=`.
-        default: what holds when it is not given; with `in_share`, a path below the package's share folder.
-        description: one line for a person.
-        choices: the allowed values; empty where any is.
-        in_share: whether the default lies in the package's share folder.
-    """
-
-    name: str
-    default: str
-    description: str
-    choices: tuple[str, ...] = ()
-    in_share: bool = False
-
-
-@dataclass(frozen=True)
-class ProcessSpec:
-    """One process of a system.
-
-    Attributes:
-        name: of the ROS node, and what stands before each line that it prints.
-        module: what `python -m` runs.
-        executable: what `ros2 run ppo_robot` runs.
-        parameters: of the ROS node.
-        remappings: of the ROS node: from, to.
-        required: whether everything ends when this process does.
-        arguments: of a process that is no ROS node: a command of `ppo-robot`, called as `executable`.
-    """
-
-    name: str
-    module: str
-    executable: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    remappings: Remappings = ()
-    required: bool = True
-    arguments: tuple[str, ...] = ()
-
-    @property
-    def is_node(self) -> bool:
-        """Whether this is a ROS node and takes ROS arguments."""
-        return not self.module.startswith("ppo_robot.cli")
-
-    def command(self) -> list[str]:
-        """Return the command line that runs it with this Python, without `ros2`."""
-        python = [sys.executable, "-m", self.module]
-        if not self.is_node:
-            return [*python, self.executable, *self.arguments]
-        return [*python, *self.arguments, *ros_arguments(self.parameters, self.remappings)]
-
-
-def ros_arguments(parameters: Mapping[str, Any], remappings: Remappings = ()) -> list[str]:
-    """Return a node's parameters and remappings as ROS arguments; JSON is YAML that keeps the type of a value."""
-    given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
-    given += [word for source, target in remappings for word in ("-r", f"{source}:={target}")]
-    return ["--ros-args", *given]
-
+# fmt: off
+__all__ = [
+    "ARGUMENTS", "Argument", "ProcessSpec", "parse_goal", "parse_waypoints", "resolve", "ros_arguments", "system",
+]
+# fmt: on
 
 BUNDLE = Argument("bundle", "config/policies/reach", "directory of the policy bundle", in_share=True)
 CONFIG = Argument("config", "sim", "topics, controller and timing: a file of config/deploy, or the path of a YAML file")
@@ -135,6 +75,20 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         STATE_RATE,
         SEED,
     ),
+    "fly": (
+        Argument("bundle", "config/policies/drone_waypoint", "directory of a policy bundle that flies", in_share=True),
+        Argument(
+            "plant",
+            "hardware",
+            "sim (PyBullet) or mujoco: start a simulated robot; hardware: the robot itself",
+            ("hardware", "sim", "mujoco"),
+        ),
+        Argument("waypoints", "", "x y z of each, one after the other, m, world frame; empty: wait for a message"),
+        Argument("odometry", "/odom", "topic of the robot's nav_msgs/Odometry"),
+        Argument("imu", "/imu/data", "topic of its sensor_msgs/Imu"),
+        Argument("command", "flight/command", "topic of what its flight controller is told"),
+        SEED,
+    ),
     "record": (
         Argument("bundle", "", "directory of the policy bundle that is to be described; empty: the policy node's"),
         CONFIG,
@@ -163,6 +117,7 @@ def system(name: str, given: Mapping[str, str]) -> list[ProcessSpec]:
         "train": _train,
         "sim": _sim,
         "deploy": _deploy,
+        "fly": _fly,
         "record": _record,
     }
     return make[name](resolve(name, given))
@@ -244,6 +199,23 @@ def _deploy(values: dict[str, str]) -> list[ProcessSpec]:
     return processes
 
 
+def _fly(values: dict[str, str]) -> list[ProcessSpec]:
+    seed, plant = _number("fly", values, "seed", int), values["plant"]
+    flight: dict[str, Any] = {"bundle": values["bundle"], "autostart": True, "seed": seed}
+    if values["waypoints"]:
+        flight["waypoints"] = parse_waypoints(values["waypoints"])
+    own = {"/odom": values["odometry"], "/imu/data": values["imu"], "flight/command": values["command"]}
+    topics = _remappings(own)
+    processes = [ProcessSpec("flight", "ppo_robot.nodes.flight", "flight_node", flight, topics)]
+    if plant != "hardware":
+        engine = "mujoco" if plant == "mujoco" else "pybullet"
+        simulated = {"bundle": values["bundle"], "plant": engine, "seed": seed}
+        processes.insert(
+            0, ProcessSpec("sim_flight", "ppo_robot.nodes.sim_flight", "sim_flight_node", simulated, topics)
+        )
+    return processes
+
+
 def _record(values: dict[str, str]) -> list[ProcessSpec]:
     load_deployment(values["config"])
     return [_recorder(values, required=True)]
@@ -295,6 +267,24 @@ def parse_goal(text: str) -> list[float]:
     if len(goal) != 3:
         raise BadInputError(f"goal:={text}: expected three numbers x y z in m, for example goal:='0.4 0.1 0.4'")
     return goal
+
+
+def parse_waypoints(text: str) -> list[float]:
+    """Return x, y, z in m of each waypoint, one after the other.
+
+    Raises:
+        BadInputError: if it is not three numbers for each.
+    """
+    words = text.replace(",", " ").replace("[", " ").replace("]", " ").split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        numbers = []
+    if not numbers or len(numbers) % 3:
+        raise BadInputError(
+            f"waypoints:={text}: expected x y z in m of each, for example waypoints:='0 0 1  1 0 1.5'"
+        )
+    return numbers
 
 
 def _remappings(topics: Mapping[str, str]) -> Remappings:

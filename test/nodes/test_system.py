@@ -13,7 +13,7 @@ import yaml
 
 from ppo_robot.cli.main import main
 from ppo_robot.errors import BadInputError
-from ppo_robot.nodes.system import ARGUMENTS, ProcessSpec, parse_goal, system
+from ppo_robot.nodes.system import ARGUMENTS, ProcessSpec, parse_goal, parse_waypoints, system
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = {"bundle": "/some/bundle"}
@@ -198,3 +198,19 @@ def test_up_lists_the_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     for argument in ARGUMENTS["deploy"]:
         assert f"{argument.name}:=" in said
         assert argument.description in said
+
+
+def test_a_flight_with_a_simulated_robot() -> None:
+    given = {**BUNDLE, "plant": "mujoco", "seed": "3", "waypoints": "0 0 1, 1 0 1.5", "odometry": "/vicon"}
+    found = by_name(system("fly", given))
+    assert list(found) == ["sim_flight", "flight"]
+    assert found["flight"].parameters["waypoints"] == [0.0, 0.0, 1.0, 1.0, 0.0, 1.5]
+    assert found["sim_flight"].parameters == {**BUNDLE, "plant": "mujoco", "seed": 3}
+    assert found["flight"].remappings == found["sim_flight"].remappings == (("/odom", "/vicon"),)
+    assert [process.name for process in system("fly", BUNDLE)] == ["flight"]
+
+
+@pytest.mark.parametrize("words", ["0 0", "one two three", "", "0 0 1 2"])
+def test_waypoints_that_are_none_are_one_line(words: str) -> None:
+    with pytest.raises(BadInputError, match="expected x y z in m of each"):
+        parse_waypoints(words)
