@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " and what the recorder keeps; latency: from sensor stamp to command in a whole deployment, stage by stage",
     )
     parser.add_argument("--task", default="reach", help="rollout: a task of config/tasks, or a path (default: reach)")
-    parser.add_argument("--robot", default="arm6", help="rollout, envelope: a file of config/robots, or a path")
+    parser.add_argument(
+        "--robot", help="rollout, envelope: a file of config/robots, or a path (default: the task's own, or arm6)"
+    )
     parser.add_argument("--training", default="default", help="rollout: a file of config/training, or a path")
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="rollout: override a value"
@@ -89,11 +91,12 @@ def _envelope(args: argparse.Namespace) -> dict[str, Any]:
     import os
 
     from ppo_robot.safety.bench import bench_envelope, time_envelope
+    from ppo_robot.spec.kinds import DEFAULT_ROBOT
     from ppo_robot.spec.robot import load_robot
     from ppo_robot.spec.task import load_task
     from ppo_robot.training.progress import counting
 
-    robot, period = load_robot(args.robot), load_task(args.task).control_period
+    robot, period = load_robot(args.robot or DEFAULT_ROBOT), load_task(args.task).control_period
     if args.timing:
         figures = time_envelope(robot, period)
         print(f"cycle_us p50 {figures['cycle_us']['p50']:.0f}, p99 {figures['cycle_us']['p99']:.0f}")
@@ -110,10 +113,12 @@ def _envelope(args: argparse.Namespace) -> dict[str, Any]:
 
 def _rollout(args: argparse.Namespace) -> dict[str, Any]:
     from ppo_robot.spec.experiment import load_experiment
+    from ppo_robot.spec.kinds import default_robot
     from ppo_robot.training.bench_rollout import bench_rollout
     from ppo_robot.training.progress import counting
 
-    experiment = load_experiment(args.task, args.robot, args.training, 0, args.overrides)
+    robot = args.robot or default_robot(args.task)
+    experiment = load_experiment(args.task, robot, args.training, 0, args.overrides)
     if args.randomization is not None:
         return _randomization(args, experiment)
     with counting("rounds", args.rounds) as advance:
@@ -134,7 +139,7 @@ def _randomization(args: argparse.Namespace, experiment: Experiment) -> dict[str
     full = find_config("tasks", args.task).with_name(f"{args.task}_randomized.yaml")
     draws = bool(experiment.task.simulation.randomization)
     if args.randomization == "on" and not draws and full.is_file():
-        experiment = load_experiment(str(full), args.robot, args.training, 0, args.overrides)
+        experiment = load_experiment(str(full), args.robot or experiment.robot.name, args.training, 0, args.overrides)
     with counting("rounds", args.rounds) as advance:
         figures = bench_randomization(
             experiment, args.randomization == "on", args.rounds, args.seconds or 5.0, advance

@@ -199,9 +199,12 @@ def robot_from_mapping(data: Mapping[str, Any], source: str) -> RobotSpec:
 
 
 def load_robot(name_or_path: str) -> RobotSpec:
-    """Load a robot by the name of a file in `config/robots`, or by the path of a YAML file."""
+    """Load a robot with joints by the name of a file in `config/robots`, or by the path of a YAML file."""
     path = find_config("robots", name_or_path)
-    return robot_from_mapping(read_yaml(path), str(path))
+    data = read_yaml(path)
+    if data.get("kind") == "floating":
+        raise SpecError(f"{path}: kind: a floating robot; this works on robots with joints alone")
+    return robot_from_mapping(data, str(path))
 
 
 def find_config(kind: str, name_or_path: str) -> Path:

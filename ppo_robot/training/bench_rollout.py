@@ -79,7 +79,7 @@ class _Bare:
         return self
 
     def _start(self) -> None:
-        spec = self.experiment.training
+        spec, robot, task = self.experiment.training, self.experiment.arm, self.experiment.arm_task
         shares = np.array_split(np.arange(spec.num_envs), spec.num_workers)
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
         for share in shares:
@@ -91,7 +91,7 @@ class _Bare:
                 env=environment,
             )
             self.processes.append(process)
-            data = {"robot": plain(self.experiment.robot), "task": plain(self.experiment.task), "robots": len(share)}
+            data = {"robot": plain(robot), "task": plain(task), "robots": len(share)}
             self._tell(process, json.dumps(data))
         for process in self.processes:
             self._answer(process)

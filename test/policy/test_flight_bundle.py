@@ -169,3 +169,7 @@ def test_commands_take_it_or_say_why_not(
     message = capsys.readouterr().err
     assert "flies the" in message and "robots with joints alone" in message and message.count("\n") == 1
     assert not (tmp_path / "bag").exists()
+    for words in (["bench", "rollout", "--task", "drone_waypoint"], ["bench", "envelope", "--robot", "quad"]):
+        assert main(words) == 2
+        message = capsys.readouterr().err
+        assert "robots with joints alone" in message and message.count("\n") == 1
