@@ -95,16 +95,17 @@ class PybulletFlightPlant(FlightPlant):
     def _advance(self, force: Array, torque: Array, moving: NDArray[np.bool_] | None) -> None:
         truth, body, frame = self.truth, self._body, pybullet.LINK_FRAME
         poses, velocities = [], []
-        waits = [False] * len(force) if moving is None else (~moving).tolist()
-        for client, push, turn, wait in zip(self._clients, force.tolist(), torque.tolist(), waits, strict=True):
-            if not wait:  # both are forgotten after each step
-                pybullet.applyExternalForce(body, _BASE, push, (0.0, 0.0, 0.0), frame, physicsClientId=client)
-                pybullet.applyExternalTorque(body, _BASE, turn, frame, physicsClientId=client)
-                pybullet.stepSimulation(physicsClientId=client)
+        rows = np.arange(len(force)) if moving is None else np.flatnonzero(moving)
+        for row, push, turn in zip(rows.tolist(), force[rows].tolist(), torque[rows].tolist(), strict=True):
+            client = self._clients[row]
+            # Both are forgotten after each step.
+            pybullet.applyExternalForce(body, _BASE, push, (0.0, 0.0, 0.0), frame, physicsClientId=client)
+            pybullet.applyExternalTorque(body, _BASE, turn, frame, physicsClientId=client)
+            pybullet.stepSimulation(physicsClientId=client)
             position, orientation = pybullet.getBasePositionAndOrientation(body, physicsClientId=client)
             linear, angular = pybullet.getBaseVelocity(body, physicsClientId=client)
             poses.append(position + orientation)
             velocities.append(linear + angular)
-        pose, velocity = np.array(poses), np.array(velocities)
-        truth.base_position[:], truth.base_orientation[:] = pose[:, :3], pose[:, 3:]
-        truth.base_linear_velocity[:], truth.base_angular_velocity[:] = velocity[:, :3], velocity[:, 3:]
+        pose, velocity = np.array(poses).reshape(-1, 7), np.array(velocities).reshape(-1, 6)
+        truth.base_position[rows], truth.base_orientation[rows] = pose[:, :3], pose[:, 3:]
+        truth.base_linear_velocity[rows], truth.base_angular_velocity[rows] = velocity[:, :3], velocity[:, 3:]
