@@ -52,16 +52,16 @@ def run(args: argparse.Namespace) -> int:
 
     _check(args)
     bundle = load_bundle(args.bundle)
-    task = task_of_ranges(bundle.task, args.ranges)
-    seen_by(bundle.task, task)  # refused here, before anything is written
-    sweeps = _chosen(plan_sweeps(task, nominal_values(bundle.robot, task, args.plant)), args.only)
-    directory = _directory(args.out or Path(f"runs/sensitivity/{bundle.task.name}-{bundle.id[:8]}-{args.plant}"))
+    task = task_of_ranges(bundle.any_task, args.ranges)
+    seen_by(bundle.any_task, task)  # refused here, before anything is written
+    sweeps = _chosen(plan_sweeps(task, nominal_values(bundle.any_robot, task, args.plant)), args.only)
+    directory = _directory(args.out or Path(f"runs/sensitivity/{bundle.any_task.name}-{bundle.id[:8]}-{args.plant}"))
     kept = Kept(directory / "points.json")
     bench = Bench(bundle, task, args.plant, args.episodes, args.seed, args.workers, kept)
     nominal, lost = _measure(bench, sweeps)
     facts = {"bundle": str(args.bundle), "bundle_id": bundle.id, "ranges": task.name, "plant": args.plant}
     figures = tree(nominal, lost, facts | {"episodes": args.episodes, "seed": args.seed})
-    what = f"{bundle.task.name}, {bundle.robot.name}, {args.plant}: one parameter alone, the rest nominal"
+    what = f"{bundle.any_task.name}, {bundle.any_robot.name}, {args.plant}: one parameter alone, the rest nominal"
     picture = draw_sweeps(nominal, lost, f"{what}; {args.episodes} episodes a point")
     write_atomically(directory / "sensitivity.png", picture)
     write_json(directory / "sensitivity.json", figures)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from ppo_robot.errors import SpecError
 from ppo_robot.spec.experiment import apply_override
+from ppo_robot.spec.kinds import AnyTask
 from ppo_robot.spec.robot import find_config
 from ppo_robot.spec.strict import build, nearest, plain, read_yaml, setting
-from ppo_robot.spec.task import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def overrides_of(settings: Mapping[str, Any]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
 
 
-def column_task(task: TaskSpec, column: ColumnSpec, source: str) -> TaskSpec:
+def column_task(task: AnyTask, column: ColumnSpec, source: str) -> AnyTask:
     """Return the task with the overrides of a column, its left-out entries left out, and nothing scaled yet.
 
     Raises:

@@ -10,17 +10,16 @@ from ppo_robot.errors import BadInputError
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.vector_env import WorkerVectorEnv
+from ppo_robot.spec.kinds import AnyRobot, AnyTask
 from ppo_robot.spec.randomization import RandomizationSpec
-from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.strict import plain
-from ppo_robot.spec.task import TaskSpec
 from ppo_robot.training.evaluation import Evaluation
 from ppo_robot.training.judge import judge
 
 
 def try_in(
     bundle: Bundle,
-    task: TaskSpec,
+    task: AnyTask,
     plant: PlantName,
     episodes: int,
     seed: int,
@@ -28,34 +27,36 @@ def try_in(
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Run the bundle's deterministic policy for many episodes in a task that `seen_by` gave; see `judge`."""
-    trial = dataclasses.replace(bundle, task=task)
+    trial = dataclasses.replace(bundle, any_task=task)
     return judge(trial, episodes, seed, workers=workers, on_progress=on_progress, plant=plant)
 
 
-def seen_by(own: TaskSpec, task: TaskSpec) -> TaskSpec:
+def seen_by(own: AnyTask, task: AnyTask) -> AnyTask:
     """Return `task` for a policy that was trained in `own`: with the observations and actions that the policy has.
 
     Without what only training needs: a critic's observations, a curriculum.
 
     Raises:
-        BadInputError: if the policy runs at another control period.
+        BadInputError: if the policy runs another kind of robot, or at another control period.
     """
+    if type(own) is not type(task):
+        raise BadInputError(f"task {task.name}: is for another kind of robot than the policy's own task, {own.name}")
     if own.control_period != task.control_period:
         raise BadInputError(
             f"task {task.name}: its control period is {task.control_period:g} s; the policy was trained at"
             f" {own.control_period:g} s and must run at it"
         )
-    return dataclasses.replace(
-        task, observations=own.observations, action=own.action, critic_observations={}, curriculum=None
-    )
+    changes: dict[str, Any] = {"observations": own.observations, "action": own.action}
+    return dataclasses.replace(task, **changes, critic_observations={}, curriculum=None)
 
 
-def with_entries(task: TaskSpec, entries: Mapping[str, RandomizationSpec]) -> TaskSpec:
+def with_entries(task: AnyTask, entries: Mapping[str, RandomizationSpec]) -> AnyTask:
     """Return the task with other entries of randomization."""
-    return dataclasses.replace(task, simulation=dataclasses.replace(task.simulation, randomization=dict(entries)))
+    changes: dict[str, Any] = {"simulation": dataclasses.replace(task.simulation, randomization=dict(entries))}
+    return dataclasses.replace(task, **changes)
 
 
-def nominal_values(robot: RobotSpec, task: TaskSpec, plant: PlantName) -> dict[str, float]:
+def nominal_values(robot: AnyRobot, task: AnyTask, plant: PlantName) -> dict[str, float]:
     """Return what holds in the plant without each entry of the task's randomization, by the entry's name.
 
     Raises:
@@ -69,6 +70,6 @@ def nominal_values(robot: RobotSpec, task: TaskSpec, plant: PlantName) -> dict[s
         env.close()
 
 
-def identity(bundle: Bundle, task: TaskSpec, plant: PlantName, episodes: int, seed: int) -> dict[str, Any]:
+def identity(bundle: Bundle, task: AnyTask, plant: PlantName, episodes: int, seed: int) -> dict[str, Any]:
     """Return all that decides the figures of a trial, as plain values."""
     return {"bundle": bundle.id, "task": plain(task), "plant": plant, "episodes": episodes, "seed": seed}

@@ -8,7 +8,7 @@ from typing import Any
 
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.sim.plants import PlantName
-from ppo_robot.spec.task import TaskSpec
+from ppo_robot.spec.kinds import AnyTask
 from ppo_robot.training.kept import Kept
 from ppo_robot.training.sensitivity.sweep import Sweep
 from ppo_robot.training.trial import identity, seen_by, try_in, with_entries
@@ -42,7 +42,7 @@ class Bench:
     """One policy in one plant; `kept` holds what was measured before."""
 
     bundle: Bundle
-    task: TaskSpec
+    task: AnyTask
     plant: PlantName
     episodes: int
     seed: int
@@ -64,8 +64,8 @@ class Bench:
             on_point()
         return losses(sweep, found, nominal)
 
-    def _measure(self, task: TaskSpec) -> Figures:
-        trial = seen_by(self.bundle.task, task)
+    def _measure(self, task: AnyTask) -> Figures:
+        trial = seen_by(self.bundle.any_task, task)
         what = identity(self.bundle, trial, self.plant, self.episodes, self.seed)
         known = self.kept.get(what)
         if known is not None:

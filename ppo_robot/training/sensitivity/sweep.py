@@ -9,11 +9,11 @@ from typing import Literal
 
 from ppo_robot.errors import BadInputError
 from ppo_robot.paths import share_directory
+from ppo_robot.spec.kinds import AnyTask
 from ppo_robot.spec.randomization import RandomizationSpec
 from ppo_robot.spec.ranges import fixed, parameter_of, scaled, value_at
 from ppo_robot.spec.robot import find_config
 from ppo_robot.spec.strict import build, read_yaml
-from ppo_robot.spec.task import TaskSpec
 
 POSITIONS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 """Where in a range a value is tried: 0 the low end, 1 the high end, beyond them half of the range more."""
@@ -90,12 +90,12 @@ def plan_sweep(name: str, entry: RandomizationSpec, nominal: float) -> Sweep:
     )
 
 
-def plan_sweeps(task: TaskSpec, nominal: Mapping[str, float]) -> list[Sweep]:
+def plan_sweeps(task: AnyTask, nominal: Mapping[str, float]) -> list[Sweep]:
     """Return the sweeps of all entries of a task."""
     return [plan_sweep(name, entry, nominal[name]) for name, entry in task.simulation.randomization.items()]
 
 
-def task_of_ranges(own: TaskSpec, given: str | None) -> TaskSpec:
+def task_of_ranges(own: AnyTask, given: str | None) -> AnyTask:
     """Return the task whose ranges are swept: the one given; or the bundle's own; or its `<name>_randomized`.
 
     Raises:
@@ -117,7 +117,7 @@ def task_of_ranges(own: TaskSpec, given: str | None) -> TaskSpec:
     return _load_alike(own, name)
 
 
-def _load_alike(own: TaskSpec, name: str) -> TaskSpec:
+def _load_alike(own: AnyTask, name: str) -> AnyTask:
     """Load a task of the same kind as another."""
     path = find_config("tasks", name)
     return build(type(own), read_yaml(path), str(path))

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.spec.experiment import load_experiment
+from ppo_robot.spec.kinds import AnyTask
 from ppo_robot.spec.randomization import RandomizationSpec
 from ppo_robot.spec.ranges import Entries, fixed, parameter_of, scaled_entries, value_at
 from ppo_robot.spec.strict import plain
-from ppo_robot.spec.task import TaskSpec
 from ppo_robot.spec.transfer import ColumnSpec, SearchSpec, TransferSpec, column_task
 from ppo_robot.training.cross_entropy import minimise
 from ppo_robot.training.evaluation import Evaluation
@@ -39,7 +39,7 @@ class Column:
 
     name: str
     spec: ColumnSpec
-    task: TaskSpec
+    task: AnyTask
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def bind_columns(spec: TransferSpec, bundle: Bundle, source: str) -> list[Column
         task = column_task(base, column, f"{source}: columns.{name}")
         entries = task.simulation.randomization
         if column.ranges not in (0.0, 1.0):
-            entries = scaled_entries(entries, nominal_values(bundle.robot, task, column.plant), column.ranges)
+            entries = scaled_entries(entries, nominal_values(bundle.any_robot, task, column.plant), column.ranges)
         columns.append(Column(name, column, with_entries(task, entries if column.ranges else {})))
     return columns
 
@@ -72,7 +72,7 @@ def measure(
 
     `on_progress` is called with the episodes done of `episodes_of`.
     """
-    task, plant, judging = seen_by(bundle.task, column.task), column.spec.plant, HELD_OUT_SEED + seed
+    task, plant, judging = seen_by(bundle.any_task, column.task), column.spec.plant, HELD_OUT_SEED + seed
     what = identity(bundle, task, plant, episodes, judging) | {"search": plain(column.spec.search)}
     if (known := kept.get(what)) is not None:
         return known
@@ -96,7 +96,7 @@ class _Search:
     """Looks for the robot within the ranges that one policy can bear least: one value for all that an entry draws."""
 
     def __init__(
-        self, bundle: Bundle, column: Column, task: TaskSpec, seed: int, workers: int, on_progress: Progress
+        self, bundle: Bundle, column: Column, task: AnyTask, seed: int, workers: int, on_progress: Progress
     ) -> None:
         self._bundle, self._column, self._task, self._seed, self._workers = bundle, column, task, seed, workers
         self._on_progress = on_progress
