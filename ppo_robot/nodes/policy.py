@@ -26,9 +26,9 @@ from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryBatch
 from ppo_robot.nodes.quiet_subscription import QuietSubscription
 from ppo_robot.nodes.ros_support import (
     COMMANDS,
+    KEPT_TELEMETRY,
     LATCHED,
     SENSORS,
-    TELEMETRY,
     SeldomWarning,
     declare_spec,
     read_only,
@@ -78,7 +78,7 @@ class PolicyNode(SafeLifecycleNode):
         if self._simulated:
             self.create_subscription(ClockMessage, "/clock", self._on_clock, SENSORS)
         self._action = self.create_publisher(JointTrajectory, "policy/action", COMMANDS)
-        self._telemetry = self.create_publisher(Float64MultiArray, "policy/telemetry", TELEMETRY)
+        self._telemetry = self.create_publisher(Float64MultiArray, "policy/telemetry", KEPT_TELEMETRY)
         self._info = self.create_publisher(String, "policy/info", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", COMMANDS)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics)

@@ -26,6 +26,11 @@ from ppo_robot.spec.strict import build
 COMMANDS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 SENSORS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 TELEMETRY = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
+KEPT_TELEMETRY = QoSProfile(
+    depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+"""What telemetry is published with, and what a recorder asks for: now and then discovery takes two seconds, and without
+a run's first ticks its recording cannot be replayed. Other listeners ask for `TELEMETRY`: what comes from now on."""
 EVENTS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 

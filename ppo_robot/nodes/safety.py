@@ -23,6 +23,7 @@ from ppo_robot.nodes.action_wait import ActionWait
 from ppo_robot.nodes.commands import CommandAdapter
 from ppo_robot.nodes.ros_support import (
     COMMANDS,
+    KEPT_TELEMETRY,
     SENSORS,
     TELEMETRY,
     SeldomWarning,
@@ -79,7 +80,7 @@ class SafetyNode(Node):
         self._lock = threading.RLock()
         observed = bundle.statistics.observation if bundle.statistics is not None else None
         self.envelope = assemble_envelope(bundle.robot, spec, bundle.task.control_period, observed)
-        self._telemetry = self.create_publisher(Float64MultiArray, "safety/telemetry", TELEMETRY)
+        self._telemetry = self.create_publisher(Float64MultiArray, "safety/telemetry", KEPT_TELEMETRY)
         self._logged = LoggedEnvelope(self.envelope, self._now, self._ros_now, self._telemetry.publish)
         self.adapter = CommandAdapter(controller, bundle.robot.joints, 1.0 / spec.rate)
         self._clock_now = 0.0
