@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from ppo_robot.nodes.safety import SafetyNode, main
+from ppo_robot.nodes.safety_news import SafetyNews
 
 SILENCE = 1.0
 """s, longer than the node waits for a sign of life of its executor."""
@@ -18,14 +19,14 @@ _come: set[int] = set()
 
 
 def breaking_cycle(original: Any) -> Any:
-    """Return the node's count of a cycle, which raises once it is told to."""
+    """Return how the node takes note of a cycle, which raises once it is told to."""
 
-    def count(node: SafetyNode, verdict: Any) -> None:
+    def take(news: SafetyNews, verdict: Any) -> None:
         if signal.SIGUSR1 in _come:
             raise RuntimeError("the cycle is broken on purpose")
-        original(node, verdict)
+        original(news, verdict)
 
-    return count
+    return take
 
 
 def breaking_callback(original: Any) -> Any:
@@ -45,6 +46,6 @@ def breaking_callback(original: Any) -> Any:
 if __name__ == "__main__":
     for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, lambda number, frame: _come.add(number))
-    SafetyNode._count = breaking_cycle(SafetyNode._count)
+    SafetyNews.take = breaking_cycle(SafetyNews.take)
     SafetyNode._on_joint_states = breaking_callback(SafetyNode._on_joint_states)
     main()
