@@ -86,6 +86,27 @@ def test_a_bound_of_the_distance_is_never_more_than_the_distance(name: str) -> N
     assert bounds > 20  # it was not computed each time
 
 
+def test_by_how_much_a_joint_moves_any_point_is_worked_out_along_the_chain(rail_robot: RobotSpec) -> None:
+    """A pillar that turns, on it a rail, on that a hand that swings: lengths end to end, a rail's stroke included."""
+    description = rail_robot.description
+    for joint, kind, origin in (("rail", "revolute", "0 0 0.5"), ("boom", "prismatic", "0.25 0 0")):
+        old = f'<joint name="{joint}" type="prismatic">'
+        description = description.replace(old, f'<joint name="{joint}" type="{kind}"><origin xyz="{origin}"/>')
+    old = '<joint name="swing" type="revolute">'
+    description = description.replace(old, f'{old}<origin xyz="0 0.125 0"/>')
+    body = LinkBody(dataclasses.replace(rail_robot, description=description))
+    start, least = [0.0, 0.0, 0.0], -math.inf
+    distance = body.clearance(start)
+    hand = 0.25 + 0.03125  # where its sphere is, and how large
+    reach = {0: hand, 1: hand + 0.125 + 0.25 + 1.0, 2: 1.0}  # swing, rail, boom; the boom's stroke is 1 m
+    for joint, moved in reach.items():
+        position = [0.125 if place == joint else 0.0 for place in range(3)]
+        bound = body.clearance(position, least)
+        assert bound == pytest.approx(distance - 0.125 * moved, abs=1e-6) and bound < distance - 0.125 * moved
+        assert body.clearance(position, bound) == bound  # it is surely that much: nothing is computed
+    assert body.clearance([0.125, 0.0, 0.0], distance) > distance - 0.125 * hand
+
+
 def test_links_that_overlap_are_named(arm: RobotSpec, body: LinkBody) -> None:
     assert body.clearance(THROUGH) < 0.0
     first, second = body.nearest_links(THROUGH).split(" and ")
