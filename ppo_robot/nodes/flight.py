@@ -31,7 +31,6 @@ from ppo_robot.policy.bundle import load_bundle
 from ppo_robot.spec.deployment import PolicyNodeSpec
 
 DIAGNOSTICS_PERIOD = 1.0
-AUTOSTART_PERIOD = 0.5
 
 
 class FlightNode(SafeLifecycleNode):
@@ -62,7 +61,7 @@ class FlightNode(SafeLifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", COMMANDS)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics)
         if autostart:
-            self._starter = self.create_timer(AUTOSTART_PERIOD, self._start_by_itself)
+            self.start_by_itself()
 
     def configure(self) -> None:
         """Load and check the bundle.
@@ -115,16 +114,6 @@ class FlightNode(SafeLifecycleNode):
     def _set_fixed(self, core: FlightCore) -> None:
         if len(self._fixed) > 1:
             core.set_waypoints(self._fixed.reshape(-1, 3))
-
-    def _start_by_itself(self) -> None:
-        """Configure and activate, again and again until it works; a person's transition ends that."""
-        state = self._state_machine.current_state[1]
-        if state == "unconfigured":
-            self.trigger_configure()
-        elif state == "inactive":
-            self.trigger_activate()
-        if self._state_machine.current_state[1] == "active":
-            self._starter.cancel()
 
     def _tick(self) -> None:
         action = self._require_core().tick()

@@ -11,6 +11,9 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ppo_robot.errors import PpoRobotError
 
+AUTOSTART_PERIOD = 0.5
+"""s between two tries of a node that starts by itself."""
+
 Transition = Callable[[LifecycleState], TransitionCallbackReturn]
 
 
@@ -27,6 +30,19 @@ class SafeLifecycleNode(LifecycleNode):
         service = self._service_change_state
         self._unguarded = service.callback
         service.callback = self._change_state
+
+    def start_by_itself(self) -> None:
+        """Configure and activate, again and again until it works; a person's transition ends that."""
+        self._starter = self.create_timer(AUTOSTART_PERIOD, self._try_to_start)
+
+    def _try_to_start(self) -> None:
+        state = self._state_machine.current_state[1]
+        if state == "unconfigured":
+            self.trigger_configure()
+        elif state == "inactive":
+            self.trigger_activate()
+        if self._state_machine.current_state[1] == "active":
+            self._starter.cancel()
 
     def configure(self) -> None:
         """Prepare; called on the way from unconfigured to inactive."""

@@ -41,7 +41,6 @@ from ppo_robot.spec.deployment import PolicyNodeSpec
 from ppo_robot.spec.robot import hash_description
 
 DIAGNOSTICS_PERIOD = 1.0
-AUTOSTART_PERIOD = 0.5
 REHEARSAL_LEAD = 0.0003
 """s before each tick in which the network is run for nothing, so that in the tick it answers in a tenth of the time"""
 STATE_POLL = 0.005
@@ -83,7 +82,7 @@ class PolicyNode(SafeLifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", COMMANDS)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics)
         if self._autostart:
-            self._starter = self.create_timer(AUTOSTART_PERIOD, self._start_by_itself)
+            self.start_by_itself()
 
     def configure(self) -> None:
         """Load and check the bundle.
@@ -152,16 +151,6 @@ class PolicyNode(SafeLifecycleNode):
         """End the control loop, whatever the state."""
         self.deactivate()
         self._telemetry.wait_for_all_acked(LAST_WORD)
-
-    def _start_by_itself(self) -> None:
-        """Configure and activate, again and again until it works; a person's transition ends that."""
-        state = self._state_machine.current_state[1]
-        if state == "unconfigured":
-            self.trigger_configure()
-        elif state == "inactive":
-            self.trigger_activate()
-        if self._state_machine.current_state[1] == "active":
-            self._starter.cancel()
 
     def _await_state(self, core: PolicyCore) -> None:
         limit = time.monotonic() + self._spec.activation_timeout

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo_robot.errors import BadInputError
 from ppo_robot.mdp.airframe import Airframe
 from ppo_robot.mdp.rotation import rotation_matrix, to_body
 from ppo_robot.sim.delay import FixedDelay, VariableDelay
-from ppo_robot.sim.plants import EXTRAS, PlantName
+from ppo_robot.sim.plants import PlantName, plant_library
 from ppo_robot.sim.rotors import Mixer, Motors, RateLoop, wrench_of
 from ppo_robot.spec.flight import FlightSimulationSpec
 from ppo_robot.state import RobotState
@@ -168,9 +167,7 @@ def make_flight_plant(name: PlantName, airframe: Airframe, spec: FlightSimulatio
     Raises:
         BadInputError: if the name is unknown, its library is not installed, or it cannot load the URDF.
     """
-    if name not in EXTRAS:
-        raise BadInputError(f"plant: given {name!r}; expected one of {', '.join(EXTRAS)}")
-    try:
+    with plant_library(name):
         if name == "mujoco":
             from ppo_robot.sim.flight_mujoco import MujocoFlightPlant
 
@@ -178,7 +175,3 @@ def make_flight_plant(name: PlantName, airframe: Airframe, spec: FlightSimulatio
         from ppo_robot.sim.flight_pybullet import PybulletFlightPlant
 
         return PybulletFlightPlant(airframe, spec, batch)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != name:
-            raise
-        raise BadInputError(f"plant {name}: {name} is not installed; pip install 'ppo_robot[{EXTRAS[name]}]'") from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Literal, Protocol
 
 import numpy as np
@@ -76,9 +77,7 @@ def make_plant(name: PlantName, model: RobotModel, spec: SimulationSpec, batch: 
     Raises:
         BadInputError: if the name is unknown, its library is not installed, or it cannot load the URDF.
     """
-    if name not in EXTRAS:
-        raise BadInputError(f"plant: given {name!r}; expected one of {', '.join(EXTRAS)}")
-    try:
+    with plant_library(name):
         if name == "mujoco":
             from ppo_robot.sim.mujoco_plant import MujocoPlant
 
@@ -86,6 +85,19 @@ def make_plant(name: PlantName, model: RobotModel, spec: SimulationSpec, batch: 
         from ppo_robot.sim.plant import PybulletPlant
 
         return PybulletPlant(model, spec, batch)
+
+
+@contextlib.contextmanager
+def plant_library(name: str) -> Iterator[None]:
+    """Within it the plant of that name may be imported.
+
+    Raises:
+        BadInputError: if the name is unknown, or its library is not installed.
+    """
+    if name not in EXTRAS:
+        raise BadInputError(f"plant: given {name!r}; expected one of {', '.join(EXTRAS)}")
+    try:
+        yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != name:
             raise
