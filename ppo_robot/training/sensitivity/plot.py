@@ -33,7 +33,7 @@ def draw_sweeps(nominal: Figures, lost: Sequence[Lost], title: str) -> bytes:
         axes.set_visible(False)
     figure.supylabel("success rate", fontsize=9, color=MUTED)
     figure.supxlabel(
-        "shaded: the range; dotted: nominal, and success there; bars: 95 % intervals. Orange loses success inside its"
+        "shaded: the range; dotted: nominal, and success there; bars: 95 % intervals.\nOrange loses success inside its"
         " range, blue only beyond it.",
         fontsize=8.5,
         color=MUTED,
@@ -55,7 +55,7 @@ def _panel(axes: Axes, one: Lost, nominal: Figures) -> None:
     low, high = zip(*(figures["success_ci95"] for figures in one.figures), strict=True)
     axes.vlines(x, low, high, color=colour, linewidth=0.9, alpha=0.6)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_title(f"{sweep.name}   −{100 * max(one.fall, 0.0):.0f} %", fontsize=8.5, color=INK, loc="left", pad=3)
+    axes.set_title(f"{sweep.name}   loses {100 * max(one.fall, 0.0):.0f} %", fontsize=8.5, color=INK, loc="left", pad=3)
     axes.set_xlabel(_label(one), fontsize=7.5, color=MUTED, labelpad=1)
     axes.tick_params(labelsize=7, labelcolor=MUTED, color="#c5ccd1", length=2)
     axes.locator_params(axis="x", nbins=4)
