@@ -88,6 +88,7 @@ class Rig:
 
     def _connect(self) -> None:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")  # as `join_ros` does for our own, and why
         self._context = Context()
         rclpy.init(context=self._context, domain_id=self._domain)
         self.node = Node("fault_rig", context=self._context)

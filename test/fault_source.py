@@ -19,11 +19,10 @@ from typing import Any
 
 import rclpy
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, seconds, to_stamp
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, join_ros, seconds, to_stamp
 from ppo_robot.spec.robot import load_robot
 
 JOINTS = list(load_robot("arm6").joint_names)
@@ -140,7 +139,7 @@ def main() -> None:
     """Run until stdin ends."""
     what, orders = sys.argv[1], Orders()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its stdin, after those that it feeds
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    join_ros()
     node = Node(f"fault_{what}", start_parameter_services=False, enable_rosout=False)
     if what == "intruder":
         intrude(node, orders)

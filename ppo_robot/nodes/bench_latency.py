@@ -22,7 +22,7 @@ from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
 from ppo_robot.nodes.background import Deployment, deployment
-from ppo_robot.nodes.ros_support import COMMANDS, EVENTS
+from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, join_ros
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.spec.deployment import load_deployment
 from ppo_robot.spec.strict import plain
@@ -150,7 +150,7 @@ def _spin(executor: SingleThreadedExecutor, seconds: float, until: Callable[[], 
 @contextlib.contextmanager
 def _listening() -> Iterator[tuple[Listener, SingleThreadedExecutor]]:
     context = Context()
-    rclpy.init(context=context)
+    join_ros([], context)
     listener = Listener(context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)

@@ -24,7 +24,7 @@ from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
 from ppo_robot.nodes.background import end
-from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, TELEMETRY
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, TELEMETRY, join_ros
 from ppo_robot.nodes.telemetry_rows import read_rows
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import Bundle
@@ -115,7 +115,7 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 def listening(bundle: Bundle) -> Iterator[tuple[StateSource, SingleThreadedExecutor]]:
     """Play a bundle's robot in a context of its own while it is entered."""
     context = Context()
-    rclpy.init(context=context)
+    join_ros([], context)
     source = StateSource(bundle, context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(source)

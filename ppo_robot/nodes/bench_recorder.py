@@ -19,7 +19,7 @@ from sensor_msgs.msg import JointState
 
 from ppo_robot.errors import RunFailedError
 from ppo_robot.nodes.bench_node import START_TIMEOUT, running
-from ppo_robot.nodes.ros_support import EVENTS, to_stamp
+from ppo_robot.nodes.ros_support import EVENTS, join_ros, to_stamp
 from ppo_robot.recording.reader import BagReader
 
 TOPICS = 10
@@ -40,7 +40,7 @@ class Source:
     def __init__(self) -> None:
         """Make the publishers."""
         self.context = Context()
-        rclpy.init(context=self.context)
+        join_ros([], self.context)
         self.node = Node("bench_source", context=self.context, start_parameter_services=False)
         self.publishers: list[Publisher] = [self.node.create_publisher(JointState, name, EVENTS) for name in _NAMES]
         self.sent = 0

@@ -12,14 +12,13 @@ import rclpy
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.duration import Duration
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import JointState
 
 from ppo_robot.errors import RunFailedError
 from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.kinematics import RobotModel
-from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, seconds
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, join_ros, seconds
 from ppo_robot.policy.bundle import Bundle
 
 Array = NDArray[np.float64]
@@ -47,7 +46,7 @@ class GoalSender:
 
     def __init__(self, topic: str = "goal_pose") -> None:
         """Join the ROS graph."""
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        join_ros([])
         self._node = rclpy.create_node("ppo_robot_goal", enable_rosout=False)
         self._publisher = self._node.create_publisher(PoseStamped, topic, COMMANDS)
         self._topic = self._publisher.topic_name

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rclpy.signals import SignalHandlerOptions
 
 from ppo_robot.mdp.goals import GOALS, check_goal
 from ppo_robot.nodes.background import deployment
 from ppo_robot.nodes.evaluation import EvaluationNode
+from ppo_robot.nodes.ros_support import join_ros
 from ppo_robot.policy.bundle import Bundle
 
 Array = NDArray[np.float64]
@@ -52,7 +52,7 @@ def evaluate_over_ros(
     draw = GOALS.bind(bundle.task.goal.term, bundle.task.goal.params, "goal")
     if goal is not None:
         check_goal(np.array(goal, dtype=float), bundle.robot.workspace)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    join_ros([])
     node = EvaluationNode(bundle.robot, bundle.task)
     try:
         with _system(node, path, seed, plant, action, real_time):

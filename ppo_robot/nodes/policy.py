@@ -150,7 +150,8 @@ class PolicyNode(SafeLifecycleNode):
     def close(self) -> None:
         """End the control loop, whatever the state."""
         self.deactivate()
-        self._telemetry.wait_for_all_acked(LAST_WORD)
+        for publisher in (self._info, self._telemetry):
+            publisher.wait_for_all_acked(LAST_WORD)
 
     def _await_state(self, core: PolicyCore) -> None:
         limit = time.monotonic() + self._spec.activation_timeout
@@ -247,6 +248,11 @@ class PolicyNode(SafeLifecycleNode):
         return self.core
 
     def _publish_info(self, core: PolicyCore) -> None:
+        """Say what runs, at once and again each second.
+
+        Although the topic is latched: of a message that its first listener did not get, the middleware's own repair
+        takes three seconds, and what it says is needed to replay the shortest run.
+        """
         spec = self._spec
         info = {"bundle_id": core.bundle.id, "action": spec.action, "seed": spec.seed, "maximum_std": spec.maximum_std}
         self._info.publish(String(data=json.dumps(info)))
@@ -259,6 +265,7 @@ class PolicyNode(SafeLifecycleNode):
         status.message = self._state_machine.current_state[1]
         counters = {f"input/{key}": count for key, count in core.input.counters.items()} | dict(core.counters)
         if self._loop is not None:
+            self._publish_info(core)
             loop = self._loop.counters
             counters |= {"ticks": loop.ticks, "missed_ticks": loop.missed, "longest_miss": loop.longest_miss}
             if not self._loop.running:

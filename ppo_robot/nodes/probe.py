@@ -10,12 +10,11 @@ import rclpy
 from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier, try_shutdown
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from ppo_robot.nodes.ros_support import LATCHED, controllers_of, seconds
+from ppo_robot.nodes.ros_support import LATCHED, controllers_of, join_ros, seconds
 
 COMMAND_TYPES = ("std_msgs/msg/Float64MultiArray", "trajectory_msgs/msg/JointTrajectory")
 COMMAND_ENDINGS = ("/commands", "/joint_trajectory")
@@ -104,7 +103,7 @@ class _Prober:
 
 def look_around(joint_state_topic: str, duration: float) -> Probe:
     """Wait up to `duration` s for the first joint state, then watch for as long."""
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    join_ros([])
     prober = None
     try:
         prober = _Prober(joint_state_topic)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import rclpy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 from std_srvs.srv import Trigger
 
 from ppo_robot.errors import RunFailedError
+from ppo_robot.nodes.ros_support import join_ros
 
 ANSWER_TIMEOUT = 0.5
 """s after which a request is sent again: DDS drops the answer to a client that the server has yet to find."""
@@ -21,7 +21,7 @@ def ask_safety(what: str, timeout: float) -> tuple[bool, str]:
     Raises:
         RunFailedError: if no safety node answers within `timeout` s.
     """
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    join_ros([])
     node = rclpy.create_node("ppo_robot_safety_client", enable_rosout=False, start_parameter_services=False)
     client = node.create_client(Trigger, f"safety/{what}")
     limit = time.monotonic() + timeout

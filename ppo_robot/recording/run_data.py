@@ -131,6 +131,8 @@ def read_run(reader: BagReader) -> RunData:
     kinds = {name: kind for name in reader.topics if (kind := kind_of(name, reader.topics[name].type))}
     for raw in reader.messages(list(kinds)):
         _take(walk, kinds[raw.topic], raw, reader)
+    if walk.policy and not walk.policy[-1][0]:  # of a short run it may come behind everything
+        walk.policy[-1] = (walk.info, walk.policy[-1][1])
     return RunData(
         name=str(reader.directory),
         run=read_run_file(reader),
@@ -206,7 +208,10 @@ def _take(walk: _Walk, kind: str, raw: RawMessage, reader: BagReader) -> None:
 
 
 def activations_of(messages: Sequence[tuple[dict[str, Any], Table]], source: str) -> tuple[Activation, ...]:
-    """Part the ticks where their sequence does not grow; each activation has the info of its first message."""
+    """Part the ticks where their sequence does not grow; each activation has the info of its last message.
+
+    What the policy says of an activation precedes its ticks, but may arrive after the first of them.
+    """
     ticks = joined([table for _, table in messages], f"{source}: {POLICY}")
     if not ticks:
         return ()
@@ -214,7 +219,7 @@ def activations_of(messages: Sequence[tuple[dict[str, Any], Table]], source: str
     begins = [0, *(np.flatnonzero(np.diff(ticks["sequence"]) <= 0.0) + 1).tolist()]
     ends = [*begins[1:], len(owners)]
     return tuple(
-        Activation(messages[owners[begin]][0], {name: column[begin:end] for name, column in ticks.items()})
+        Activation(messages[owners[end - 1]][0], {name: column[begin:end] for name, column in ticks.items()})
         for begin, end in zip(begins, ends, strict=True)
         if end > begin
     )

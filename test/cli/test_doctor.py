@@ -177,7 +177,7 @@ def test_a_whole_system_is_found_good_reaches_a_goal_and_ends(
     assert written["policy node"]["found"] == "active"
     assert written["controller"]["found"] == "/forward_position_controller/commands: sim_robot"
     goal = launch("goal", 0.45, 0.2, 0.4, "--bundle", BUNDLE, "--wait", "--timeout", 30)
-    assert goal.wait() == 0, goal.stdout + goal.stderr
+    assert goal.wait() == 0, goal.stdout + goal.stderr + up.stdout + up.stderr
     assert "sent to /policy" in goal.stdout
     assert "there after" in goal.stdout
     leashes = children_of(up.process.pid)

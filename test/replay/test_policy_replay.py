@@ -187,6 +187,25 @@ def test_a_target_that_differs_in_its_last_bit_is_found(data: RunData, shipped: 
     assert findings.first is not None and findings.first.term == f"joint_target/{shipped.robot.joint_names[2]}"
 
 
+@pytest.mark.parametrize("before", [1, 3, None])
+def test_what_the_policy_says_of_itself_may_come_late(
+    before: int | None, drawn: Path, data: RunData, tmp_path: Path
+) -> None:
+    """Behind one or three messages of its ticks, or behind them all, the run is known to be stochastic all the same."""
+    reader, schemas, count = BagReader(drawn), Schemas(), 0
+    (info,) = (message for message in reader.messages() if message.topic == "/policy/info")
+    others = [message for message in reader.messages() if message.topic != "/policy/info"]
+    begins = [place for place, message in enumerate(others) if message.topic == TELEMETRY]
+    others.insert(len(others) if before is None else begins[before], info)
+    with BagWriter(tmp_path / "late", schemas=schemas, sync=False) as writer:
+        for count, message in enumerate(others):
+            writer.add_topic(message.topic, message.type)
+            writer.write(message.topic, others[0].log_time + count, message.data)
+        writer.attach("run.json", "application/json", reader.attachments()["run.json"])
+    (activation,) = read_run(BagReader(tmp_path / "late")).activations
+    assert activation.info == data.activations[0].info
+
+
 def test_a_dropped_batch_is_a_gap_and_no_difference(drawn: Path, data: RunData, tmp_path: Path) -> None:
     path = copied(drawn, tmp_path / "torn", lambda count, raw: raw.topic != TELEMETRY or count != 2)
     batch = len(data.activations[0].ticks["sequence"]) - len(read_run(BagReader(path)).activations[0].ticks["sequence"])
