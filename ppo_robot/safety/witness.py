@@ -86,11 +86,10 @@ def stop_extrema(
     plateau = np.where(peak > 0.0, np.maximum(0.0, (v_after - v_needed) / safe_peak), 0.0)
     low = high = p = np.zeros(np.broadcast(v, jerk_limit).shape)
     for duration, jerk in ((ramp_down, -jerk_limit), (plateau, 0.0 * jerk_limit), (peak / jerk_limit, jerk_limit)):
-        for root in _zero_crossings(v, a, jerk):
-            inside = (root > 0.0) & (root < duration)
-            time = np.where(inside, root, 0.0)
-            turning = p + v * time + a * time**2 / 2.0 + jerk * time**3 / 6.0
-            low, high = np.minimum(low, turning), np.maximum(high, turning)
+        root = _turning_time(v, a, jerk)
+        time = np.where((root > 0.0) & (root < duration), root, 0.0)
+        turning = p + v * time + a * time**2 / 2.0 + jerk * time**3 / 6.0
+        low, high = np.minimum(low, turning), np.maximum(high, turning)
         p = p + v * duration + a * duration**2 / 2.0 + jerk * duration**3 / 6.0
         v, a = v + a * duration + jerk * duration**2 / 2.0, a + jerk * duration
         low, high = np.minimum(low, p), np.maximum(high, p)
@@ -98,14 +97,14 @@ def stop_extrema(
     return position + np.where(forward, low, -high), position + np.where(forward, high, -low)
 
 
-def _zero_crossings(v: Array, a: Array, jerk: Array) -> tuple[Array, Array]:
-    """Return the times at which v + a t + jerk t^2 / 2 is 0; not finite where it never is.
+def _turning_time(v: Array, a: Array, jerk: Array) -> Array:
+    """Return the time at which a joint that moves back turns: v + a t + jerk t^2 / 2 rises through 0.
 
-    Nor where `jerk` is 0: on the plateau of a stop the velocity does not change its sign.
+    Not finite where it never does, nor where `jerk` is 0: on the plateau of a stop the velocity keeps its sign. Seen in
+    the direction in which the joint comes to rest, it turns so once at most, and falls to 0 only at the end.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        root = np.sqrt(a * a - 2.0 * jerk * v)
-        return (-a - root) / jerk, (-a + root) / jerk
+        return (-a + np.sqrt(a * a - 2.0 * jerk * v)) / jerk
 
 
 def _consistent(

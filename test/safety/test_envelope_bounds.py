@@ -252,6 +252,18 @@ def test_an_action_may_be_as_old_as_its_timeout_and_then_it_holds() -> None:
     assert verdict.changed
 
 
+def test_an_action_that_was_old_before_the_first_cycle_is_none_and_a_better_one_is_waited_for() -> None:
+    bench = Bench().armed()
+    armed = bench.now
+    bench.take_action()
+    bench.now += 0.125
+    bench.take_state()
+    while bench.now < armed + 0.5:
+        verdict = bench.cycle(policy=False)
+        assert (verdict.state, verdict.cause) == (State.HOLDING, None)
+    assert bench.cycle(policy=False).cause is Cause.POLICY_LOST
+
+
 def test_each_hold_is_counted_once() -> None:
     bench = Bench().active()
     for held in (1, 2):

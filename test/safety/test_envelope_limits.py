@@ -162,6 +162,19 @@ def test_beside_a_joint_that_is_held_the_others_follow_their_curve() -> None:
     assert (verdict.setpoint.velocity[0], verdict.setpoint.acceleration[0]) == pytest.approx((0.0, 0.0), abs=1e-6)
 
 
+def test_a_motor_at_its_limit_changes_nothing_about_a_joint_that_accelerates() -> None:
+    ways = []
+    for effort in (0.0, 50.0):
+        bench, way = Bench().active(), []
+        bench.effort = [effort, 0.0]
+        for step in range(100):
+            bench.target = [0.0, 0.0001 * step**2]  # 5 rad/s^2
+            sent = bench.cycle().setpoint
+            way.append((sent.position[1], sent.velocity[1], sent.acceleration[1]))
+        ways.append(way)
+    assert ways[0] == ways[1] and way[-1][2] > 1.0
+
+
 # Links.
 
 

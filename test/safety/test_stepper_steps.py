@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -209,6 +210,50 @@ def test_a_target_outside_is_one_at_the_limit_that_rests() -> None:
         one.advance([5.0, -5.0, 4.0], [2.0, 1.0, -1.0], [9.0, -3.0, 2.0])
         other.advance([1.0, -0.5, 3.0], STILL, STILL)
         assert one.setpoint == other.setpoint
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+@pytest.mark.parametrize("velocity", [-0.5, 0.5])
+def test_a_target_at_the_limit_is_one_that_rests(side: float, velocity: float) -> None:
+    at = [side, 0.25, 3.0 * side]
+    moving, resting = make(), make()
+    for _ in range(100):
+        moving.advance(at, [velocity] * 3, [velocity] * 3)
+        resting.advance(at, STILL, STILL)
+        assert moving.setpoint == resting.setpoint
+    assert abs(moving.setpoint.position[0]) > 0.1
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_slow_joint_catches_up_with_a_target_that_is_as_fast_as_may_be(side: float) -> None:
+    """Only the share that is kept for it is left then: 2 mrad/s of 0.1 rad/s."""
+    limits = dataclasses.replace(LIMITS, velocity=(0.1, 0.1, 0.1))
+    stepper, speed = Stepper(limits, PERIOD, 0.02), TARGET_SHARE * 0.1 * side
+    stepper.begin(STILL)
+    for step in range(500):
+        assert stepper.advance([speed * PERIOD * step] * 3, [speed] * 3, STILL) == (False, False, False)
+        assert max(map(abs, stepper.setpoint.velocity)) <= 0.1 + ROUNDING
+    assert abs(stepper.setpoint.position[2] - speed * PERIOD * step) < 1e-3
+
+
+def test_where_the_planner_finds_no_stop_the_one_before_goes_on() -> None:
+    stepper = make()
+    for _ in range(50):
+        stepper.advance([0.9, 0.1, 2.0], STILL, STILL)
+    expected = [stepper._stop.at(PERIOD * step) for step in range(1, 101)]
+    for brake in (stepper._trial, stepper._together):
+        brake.plan = lambda setpoint: False
+    found = []
+    for step in range(100):
+        if step % 2:
+            stepper.stop()
+        else:
+            assert stepper.advance([0.9, 0.1, 2.0], STILL, STILL) == (True, True, True)
+        found.append(stepper.setpoint)
+    for name in ("position", "velocity", "acceleration"):
+        ways = [np.array([getattr(one, name) for one in way]) for way in (found, expected)]
+        assert ways[0] == pytest.approx(ways[1], abs=1e-9)
+    assert max(map(abs, stepper.setpoint.velocity)) < 1e-9
 
 
 def test_what_is_no_number_stops_every_joint() -> None:
