@@ -32,6 +32,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from ppo_robot.mdp.goals import GOALS
+from ppo_robot.nodes.middleware import join_ros
 from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, seconds
 from ppo_robot.policy.bundle import load_bundle
 
@@ -88,9 +89,8 @@ class Rig:
 
     def _connect(self) -> None:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-        os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")  # as `join_ros` does for our own, and why
         self._context = Context()
-        rclpy.init(context=self._context, domain_id=self._domain)
+        join_ros([], self._context, self._domain)
         self.node = Node("fault_rig", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)

@@ -22,7 +22,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, join_ros, seconds, to_stamp
+from ppo_robot.nodes.middleware import join_ros
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, seconds, to_stamp
 from ppo_robot.spec.robot import load_robot
 
 JOINTS = list(load_robot("arm6").joint_names)

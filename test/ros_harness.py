@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")  # as `join_ros` does for our own, and why
-
 DEADLINE = 60.0
 """Seconds after which a wait is a failure."""
 

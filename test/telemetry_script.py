@@ -18,6 +18,7 @@ from std_msgs.msg import Float64MultiArray, String
 from telemetry_rows import moments, policy_row, safety_rows
 
 from ppo_robot.nodes.commands import Command
+from ppo_robot.nodes.middleware import join_ros
 from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, TELEMETRY, seconds, to_stamp
 from ppo_robot.nodes.safety_messages import ControllerMessage
 from ppo_robot.nodes.telemetry_rows import RowsMessage
@@ -33,7 +34,7 @@ class Script:
 
     def __init__(self, controller: ControllerSpec, joints: int, actions: int, observation: int) -> None:
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain())
+        join_ros([], self.context, domain())
         self.node = Node("script", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

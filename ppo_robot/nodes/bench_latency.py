@@ -22,7 +22,8 @@ from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
 from ppo_robot.nodes.background import Deployment, deployment
-from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, join_ros
+from ppo_robot.nodes.middleware import join_ros
+from ppo_robot.nodes.ros_support import COMMANDS, EVENTS
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.spec.deployment import load_deployment
 from ppo_robot.spec.strict import plain

@@ -24,7 +24,8 @@ from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
 from ppo_robot.nodes.background import end
-from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, TELEMETRY, join_ros
+from ppo_robot.nodes.middleware import join_ros
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, TELEMETRY
 from ppo_robot.nodes.telemetry_rows import read_rows
 from ppo_robot.nodes.timing import DeadlineLoop
 from ppo_robot.policy.bundle import Bundle

@@ -19,7 +19,8 @@ from sensor_msgs.msg import JointState
 
 from ppo_robot.errors import RunFailedError
 from ppo_robot.nodes.bench_node import START_TIMEOUT, running
-from ppo_robot.nodes.ros_support import EVENTS, join_ros, to_stamp
+from ppo_robot.nodes.middleware import join_ros
+from ppo_robot.nodes.ros_support import EVENTS, to_stamp
 from ppo_robot.recording.reader import BagReader
 
 TOPICS = 10

@@ -18,7 +18,8 @@ from sensor_msgs.msg import JointState
 from ppo_robot.errors import RunFailedError
 from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.kinematics import RobotModel
-from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, join_ros, seconds
+from ppo_robot.nodes.middleware import join_ros
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, seconds
 from ppo_robot.policy.bundle import Bundle
 
 Array = NDArray[np.float64]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ppo_robot.mdp.goals import GOALS, check_goal
 from ppo_robot.nodes.background import deployment
 from ppo_robot.nodes.evaluation import EvaluationNode
-from ppo_robot.nodes.ros_support import join_ros
+from ppo_robot.nodes.middleware import join_ros
 from ppo_robot.policy.bundle import Bundle
 
 Array = NDArray[np.float64]

@@ -14,7 +14,8 @@ from rclpy.utilities import get_rmw_implementation_identifier, try_shutdown
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from ppo_robot.nodes.ros_support import LATCHED, controllers_of, join_ros, seconds
+from ppo_robot.nodes.middleware import join_ros
+from ppo_robot.nodes.ros_support import LATCHED, controllers_of, seconds
 
 COMMAND_TYPES = ("std_msgs/msg/Float64MultiArray", "trajectory_msgs/msg/JointTrajectory")
 COMMAND_ENDINGS = ("/commands", "/joint_trajectory")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import signal
 import sys
 import time
@@ -15,14 +14,13 @@ from typing import Any
 import rclpy
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.context import Context
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 
 from ppo_robot.errors import EXIT_BAD_INPUT, PpoRobotError
+from ppo_robot.nodes.middleware import join_ros
 from ppo_robot.spec.strict import build
 
 COMMANDS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -35,10 +33,6 @@ KEPT_TELEMETRY = QoSProfile(
 a run's first ticks its recording cannot be replayed. Other listeners ask for `TELEMETRY`: what comes from now on."""
 EVENTS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
-PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-"""With these a person configures Fast DDS; nothing is added to that."""
 
 LOG_PERIOD = 2.0
 """s between two warnings of a node."""
@@ -117,18 +111,6 @@ def describe(field: dataclasses.Field[Any], hint: Any) -> ParameterDescriptor:
     if hint is int and bottom is not None and high is not None:
         descriptor.integer_range = [IntegerRange(from_value=int(bottom), to_value=int(high))]
     return descriptor
-
-
-def join_ros(arguments: list[str] | None = None, context: Context | None = None) -> None:
-    """Initialise rclpy, and leave the signals to us. Fast DDS, where nobody has configured it, uses sockets alone.
-
-    When some process joins or leaves the graph, a check of its port in shared memory may hold up every publisher of
-    the others for 333 ms (eProsima/Fast-DDS#6535): three of ten calls of `ppo-robot goal` stopped the robot so, for
-    want of joint states. Nor do sockets leave anything behind in /dev/shm after kill -9.
-    """
-    if not any(os.environ.get(name) for name in (TRANSPORTS, *PROFILES)):
-        os.environ[TRANSPORTS] = "UDPv4"
-    rclpy.init(args=arguments, context=context, signal_handler_options=SignalHandlerOptions.NO)
 
 
 def run_node(make: Callable[[], Node], arguments: list[str] | None = None) -> int:

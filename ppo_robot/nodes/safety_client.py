@@ -9,7 +9,7 @@ from rclpy.utilities import try_shutdown
 from std_srvs.srv import Trigger
 
 from ppo_robot.errors import RunFailedError
-from ppo_robot.nodes.ros_support import join_ros
+from ppo_robot.nodes.middleware import join_ros
 
 ANSWER_TIMEOUT = 0.5
 """s after which a request is sent again: DDS drops the answer to a client that the server has yet to find."""

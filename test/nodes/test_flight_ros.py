@@ -21,6 +21,7 @@ from rclpy.node import Node  # noqa: E402
 from ros_harness import domain, node_process, until  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
 
+from ppo_robot.nodes.middleware import join_ros  # noqa: E402
 from ppo_robot.nodes.ros_support import COMMANDS, SENSORS  # noqa: E402
 from ppo_robot.paths import share_directory  # noqa: E402
 
@@ -34,7 +35,7 @@ class Listener:
     def __init__(self) -> None:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain())
+        join_ros([], self.context, domain())
         self.node = Node("test_pilot", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

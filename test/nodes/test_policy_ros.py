@@ -25,6 +25,7 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray, String  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
+from ppo_robot.nodes.middleware import join_ros  # noqa: E402
 from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, SENSORS, seconds  # noqa: E402
 from ppo_robot.nodes.telemetry_rows import read_rows  # noqa: E402
 from ppo_robot.paths import share_directory  # noqa: E402
@@ -41,7 +42,7 @@ class Robot:
     def __init__(self, bundle: Bundle) -> None:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain())
+        join_ros([], self.context, domain())
         self.node = Node("test_robot", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

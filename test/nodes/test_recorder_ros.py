@@ -33,6 +33,7 @@ from rosbags.rosbag2 import Reader  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
+from ppo_robot.nodes.middleware import join_ros  # noqa: E402
 from ppo_robot.nodes.ros_support import EVENTS, LATCHED, SENSORS  # noqa: E402
 from ppo_robot.recording.reader import BagReader  # noqa: E402
 
@@ -46,7 +47,7 @@ class Talker:
     def __init__(self) -> None:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain())
+        join_ros([], self.context, domain())
         self.node = Node("talker", context=self.context, start_parameter_services=False)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

@@ -27,6 +27,7 @@ from std_msgs.msg import Float64MultiArray, MultiArrayDimension  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
 
+from ppo_robot.nodes.middleware import join_ros  # noqa: E402
 from ppo_robot.nodes.ros_support import COMMANDS, EVENTS, LATCHED, SENSORS, TELEMETRY, seconds  # noqa: E402
 from ppo_robot.nodes.telemetry_rows import read_rows  # noqa: E402
 from ppo_robot.nodes.timing import DeadlineLoop  # noqa: E402
@@ -51,7 +52,7 @@ class Sides:
 
     def __init__(self) -> None:
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain())
+        join_ros([], self.context, domain())
         self.node = Node("test_sides", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

@@ -22,6 +22,7 @@ from rclpy.node import Node  # noqa: E402
 from ros_harness import domain, node_process, ros_environment, until  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
+from ppo_robot.nodes.middleware import join_ros  # noqa: E402
 from ppo_robot.nodes.ros_support import COMMANDS, LATCHED, seconds  # noqa: E402
 from ppo_robot.paths import share_directory  # noqa: E402
 from ppo_robot.policy.bundle import load_bundle  # noqa: E402
@@ -60,7 +61,7 @@ class Person:
     def __init__(self) -> None:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain())
+        join_ros([], self.context, domain())
         self.node = Node("person", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
