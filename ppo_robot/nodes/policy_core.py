@@ -39,7 +39,7 @@ class PolicyAction(NamedTuple):
         action: (A,) float32, as drawn.
         log_probability: nats.
         tick_began: s, start of the tick.
-        observed: s, when the observation was built.
+        observed: s, when the observation was built and found finite.
         inference_began: s, when the network was started.
         inference_ended: s, when the network had answered and the action was drawn.
         acted: s, when the targets were ready.
@@ -137,14 +137,15 @@ class PolicyCore:
             self.counters["state_stale" if reading is None else "no_goal"] += 1
             self._begun = False
             return None
-        path, state, begun = self.runner.path, reading.state(now), not self._begun
+        path, runtime, state, begun = self.runner.path, self.bundle.runtime, reading.state(now), not self._begun
         if begun:
             self.runner.reset(state)
             self._begun = True
         try:
             observation = path.observe(state, goal[None])
+            runtime.take(observation)
             observed = inference_began = time.monotonic()
-            mean, log_std = self.bundle.runtime.infer(observation)
+            mean, log_std = runtime.answer()
             std = self._draw.std(log_std)
             action, log_probability = self._draw.choose(mean, std)
             inference_ended = time.monotonic()
@@ -162,7 +163,7 @@ class PolicyCore:
             goal_position=goal,
             joint_target=target[0],
             observation=observation[0],
-            normalised_observation=self.bundle.runtime.seen[0].copy(),
+            normalised_observation=runtime.seen[0].copy(),
             mean=mean[0],
             std=std[0],
             action=action[0],

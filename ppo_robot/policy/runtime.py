@@ -69,24 +69,34 @@ class PolicyRuntime:
             ValueError: if the observation has another shape or type.
             RunFailedError: if an input or output is not finite; it names the components.
         """
-        if observation.dtype != np.float32 or observation.shape[1:] != (self.observation_size,):
-            raise ValueError(
-                f"observation: given {observation.dtype} {observation.shape};"
-                f" expected float32 (batch, {self.observation_size})"
-            )
-        _require_finite(observation, "observation")
         if len(observation) == 1:
-            self._single_input[:] = observation
-            self._session.run_with_iobinding(self._binding)
-            answer = self._single_answer.copy()
-            mean, log_std = answer[:1], answer[1:]
-            if math.isfinite(np.add.reduce(answer, axis=None)):  # both at once, for the tick's sake
-                return mean, log_std
-        else:
-            mean, log_std = self._session.run(OUTPUTS[:2], {INPUT: observation})
-        _require_finite(mean, "action mean")
-        _require_finite(log_std, "action log-std")
-        return mean, log_std
+            self.take(observation)
+            return self.answer()
+        self._check(observation)
+        mean, log_std = self._session.run(OUTPUTS[:2], {INPUT: observation})
+        return _checked(mean, log_std)
+
+    def take(self, observation: Array32) -> None:
+        """Check a single observation (1, O) float32 and lay it before the network, for `answer`.
+
+        Raises:
+            ValueError, RunFailedError: as `infer`.
+        """
+        self._check(observation)
+        self._single_input[:] = observation
+
+    def answer(self) -> tuple[Array32, Array32]:
+        """Return mean and log-std (1, A), float32, of the action for the observation that was taken.
+
+        Raises:
+            RunFailedError: if they are not finite.
+        """
+        self._session.run_with_iobinding(self._binding)
+        answer = self._single_answer.copy()
+        mean, log_std = answer[:1], answer[1:]
+        if math.isfinite(np.add.reduce(answer, axis=None)):  # both at once, for the tick's sake
+            return mean, log_std
+        return _checked(mean, log_std)
 
     def rehearse(self) -> None:
         """Run the last single observation again, for nothing but to have all of `infer` in the processor's caches.
@@ -127,6 +137,14 @@ class PolicyRuntime:
         """What the network itself got to see of the last single observation, (1, O); the next one overwrites it."""
         return self._single_seen
 
+    def _check(self, observation: Array32) -> None:
+        if observation.dtype != np.float32 or observation.shape[1:] != (self.observation_size,):
+            raise ValueError(
+                f"observation: given {observation.dtype} {observation.shape};"
+                f" expected float32 (batch, {self.observation_size})"
+            )
+        _require_finite(observation, "observation")
+
     def _bind_single(self) -> None:
         """Bind buffers for one observation: it spares the allocations and checks of `run`, a third of its time."""
         cpu = ("cpu", 0)
@@ -140,6 +158,12 @@ class PolicyRuntime:
         outputs = {OUTPUTS[0]: mean, OUTPUTS[1]: log_std, NORMALISED: self._single_seen}
         for name, buffer in outputs.items():
             self._binding.bind_output(name, *cpu, np.float32, buffer.shape, buffer.ctypes.data)
+
+
+def _checked(mean: Array32, log_std: Array32) -> tuple[Array32, Array32]:
+    _require_finite(mean, "action mean")
+    _require_finite(log_std, "action log-std")
+    return mean, log_std
 
 
 def _require_finite(values: Array32, what: str) -> None:
