@@ -21,7 +21,8 @@ ROS += ("trajectory_msgs",)
 LAUNCH = "nodes.launch_actions"  # needs ROS 2's own launch, which is not on PyPI
 
 NODES = (
-    *("bare_tick", "bench_node", "evaluation", "goal_sender", "lifecycle", "over_ros", "policy", "policy_messages"),
+    *("bare_tick", "bench_node", "bench_tick", "evaluation", "goal_sender", "lifecycle", "over_ros", "policy"),
+    *("middleware", "policy_messages", "telemetry_thread"),
     *("probe", "ros_support", "safety", "safety_client", "safety_log", "safety_messages", "sim_record", "sim_robot"),
     *("bench_latency", "bench_telemetry", "command_listener", "quiet_subscription", "telemetry", "telemetry_rows"),
     *("bench_recorder", "recorder", "recorder_facts", "recorder_topics", "safety_news", "flight", "sim_flight"),

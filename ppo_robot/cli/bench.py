@@ -176,7 +176,7 @@ def _telemetry(args: argparse.Namespace) -> dict[str, Any]:
 
     own, fast = _at_both_rates(args, bench_policy)
     print(f"{'':<28} {own['rate_hz']:>8.0f} Hz p50 / p99 / mean {fast['rate_hz']:>8.0f} Hz p50 / p99 / mean")
-    for key in ("telemetry_us_per_tick", "telemetry_wall_us_per_tick", "gathering_us", "publishing_us"):
+    for key in ("telemetry_us_per_tick", "telemetry_wall_us_per_tick", "beside_us_per_tick"):
         shown = [f"{one[key]['p50']:.1f} / {one[key]['p99']:.1f} / {one[key]['mean']:.1f}" for one in (own, fast)]
         print(f"{key:<28} {shown[0]:>28} {shown[1]:>28}")
     recorder = bench_recorder(args.seconds or 60.0)

@@ -8,25 +8,30 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ppo_robot.nodes.bench_node import SETTLE_TICKS, ended, listening, percentiles, policy_process, settle, spin
-from ppo_robot.nodes.policy import PolicyNode
+from ppo_robot.nodes.policy import TELEMETRY_PERIOD, PolicyNode
 from ppo_robot.nodes.policy_core import PolicyAction
 from ppo_robot.nodes.ros_support import run_node
 from ppo_robot.policy.bundle import Bundle
 
 
 class TimedPolicy(PolicyNode):
-    """The policy node; when it ends it prints what telemetry took in each tick."""
+    """The policy node; when it ends it prints what telemetry took, of its control loop's thread and of its own."""
 
     def __init__(self) -> None:
         """Begin without costs."""
-        self._costs: list[tuple[float, float, bool]] = []
+        self._costs: list[tuple[float, float]] = []
+        self._beside: list[float] = []
         super().__init__()
 
     def close(self) -> None:
-        """End, and print for each tick processor time of its thread (s), wall time (s), and whether it published."""
+        """End, and print for each tick processor time of its thread (s) and wall time (s), and for each message the
+        processor time that the thread which published it had taken by then (s).
+        """
         super().close()
-        print(json.dumps({"costs": self._costs}), flush=True)
+        print(json.dumps({"costs": self._costs, "beside": self._beside}), flush=True)
 
     def _tell(self, action: PolicyAction | None, published: float) -> None:
         time.thread_time()  # the first reading after a sleep takes 5 us, which are the stopwatch's own
@@ -34,16 +39,20 @@ class TimedPolicy(PolicyNode):
         super()._tell(action, published)
         costs = (time.thread_time() - processor, time.perf_counter() - wall)
         if action is not None:
-            self._costs.append((*costs, self._messages[1].empty))
+            self._costs.append(costs)
+
+    def _publish_telemetry(self, message: bytes) -> None:
+        super()._publish_telemetry(message)
+        self._beside.append(time.thread_time())
 
 
 def bench_policy(bundle: Bundle, path: Path, seconds: float) -> dict[str, Any]:
     """Run the policy node for `seconds` at the bundle's own rate, with a listener in another process.
 
     Returns:
-        Percentiles in µs of what telemetry costs a tick: everything between two messages, shared by the ticks in it.
-        `telemetry_us_per_tick` is processor time; the same as wall time, which others on the machine stretch; and that
-        of a tick which only gathers, and of one which publishes.
+        Percentiles in µs of what telemetry costs a tick, the mean over the ticks of each message: processor time of the
+        control loop's thread (`telemetry_us_per_tick`), the same as wall time, which others on the machine stretch; and
+        processor time of the thread that writes and publishes the messages, shared by their ticks.
 
     Raises:
         RunFailedError: if the policy node does not begin to act.
@@ -51,23 +60,30 @@ def bench_policy(bundle: Bundle, path: Path, seconds: float) -> dict[str, Any]:
     with listening(bundle) as (source, executor), policy_process("bench_telemetry", bundle, path) as policy:
         settle(source, executor)
         spin(executor, seconds)
-        costs = ended(policy)["costs"][SETTLE_TICKS:]
-    return {"rate_hz": 1.0 / bundle.task.control_period, "seconds": seconds, "ticks": len(costs), **shares(costs)}
-
-
-def shares(costs: list[tuple[float, float, bool]]) -> dict[str, dict[str, float]]:
-    """Return percentiles in µs of ticks' costs: processor s, wall s, and whether the tick published its batch."""
-    batches: list[list[tuple[float, float]]] = [[]]
-    for processor, wall, published in costs:
-        batches[-1].append((processor, wall))
-        if published:
-            batches.append([])
-    whole = batches[1:-1]  # the first and the last are parts of one
+        report = ended(policy)
+    costs, rows = report["costs"][SETTLE_TICKS:], round(TELEMETRY_PERIOD / bundle.task.control_period)
     return {
-        "telemetry_us_per_tick": percentiles([sum(one for one, _ in batch) / len(batch) for batch in whole]),
-        "telemetry_wall_us_per_tick": percentiles([sum(one for _, one in batch) / len(batch) for batch in whole]),
-        "gathering_us": percentiles([processor for processor, _, published in costs if not published]),
-        "publishing_us": percentiles([processor for processor, _, published in costs if published]),
+        "rate_hz": 1.0 / bundle.task.control_period,
+        "seconds": seconds,
+        "ticks": len(costs),
+        **shares(costs, report["beside"][SETTLE_TICKS // rows :], rows),
+    }
+
+
+def shares(costs: list[tuple[float, float]], beside: list[float], rows: int) -> dict[str, dict[str, float]]:
+    """Return percentiles in µs of what ticks cost.
+
+    Args:
+        costs: of each tick, processor s and wall s.
+        beside: of each message, processor s that its thread had taken by then.
+        rows: ticks in a message.
+    """
+    whole = len(costs) // rows * rows
+    processor, wall = np.array(costs[:whole]).reshape(-1, rows, 2).mean(axis=1).T
+    return {
+        "telemetry_us_per_tick": percentiles(processor.tolist()),
+        "telemetry_wall_us_per_tick": percentiles(wall.tolist()),
+        "beside_us_per_tick": percentiles((np.diff(beside) / rows).tolist()),
     }
 
 

@@ -22,7 +22,7 @@ from ppo_robot.errors import BadInputError
 from ppo_robot.joint_input import JointMessage
 from ppo_robot.nodes.lifecycle import SafeLifecycleNode
 from ppo_robot.nodes.policy_core import PolicyAction, PolicyCore
-from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryBatch
+from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryMessage
 from ppo_robot.nodes.quiet_subscription import QuietSubscription
 from ppo_robot.nodes.ros_support import (
     COMMANDS,
@@ -35,6 +35,7 @@ from ppo_robot.nodes.ros_support import (
     run_node,
     seconds,
 )
+from ppo_robot.nodes.telemetry_thread import TelemetryThread
 from ppo_robot.nodes.timing import DeadlineLoop, MonotonicClock, SteppedClock
 from ppo_robot.policy.bundle import Bundle, load_bundle
 from ppo_robot.spec.deployment import PolicyNodeSpec
@@ -61,7 +62,7 @@ class PolicyNode(SafeLifecycleNode):
         self._loop: DeadlineLoop | None = None
         self._description: str | None = None
         self._warn = SeldomWarning(self)
-        self._cpu = time.process_time()
+        self._told: TelemetryThread | None = None
         self._bundle_path = read_only(self, "bundle", "", "directory of the policy bundle")
         self._autostart = self.declare_parameter("autostart", False).value
         fixed = ParameterDescriptor(description="x, y, z in m in the base frame; empty: wait for goal_pose")
@@ -96,7 +97,7 @@ class PolicyNode(SafeLifecycleNode):
         self.core = PolicyCore(bundle, self._spec, self._clock_source.now)
         rows = max(1, round(TELEMETRY_PERIOD / bundle.task.control_period))
         sizes = (len(bundle.robot.joints), bundle.runtime.action_size, bundle.runtime.observation_size)
-        self._messages = (ActionMessage(self.core.joint_names), TelemetryBatch(*sizes, rows))
+        self._messages = (ActionMessage(self.core.joint_names), TelemetryMessage(*sizes, rows), rows)
         if len(self._fixed_goal) == 3:
             self.core.set_goal(np.array(self._fixed_goal))
         self.get_logger().info(f"bundle {bundle.id[:12]} for {bundle.robot.name}, {self._rate(bundle):g} Hz")
@@ -115,6 +116,7 @@ class PolicyNode(SafeLifecycleNode):
         self._await_state(core)
         core.activate(self._spec.seed)
         self._publish_info(core)
+        self._told = TelemetryThread(*self._messages[1:], self._publish_telemetry)
         gc.collect()
         gc.freeze()  # a collection of what stays anyway would stretch a 10 ms loop to 20
         gc.disable()
@@ -134,8 +136,9 @@ class PolicyNode(SafeLifecycleNode):
         if self._loop is not None:
             self._loop.stop()
             self._loop = None
-            if not self._messages[1].empty:
-                self._telemetry.publish(self._messages[1].take())
+        if self._told is not None:
+            self._told.close()
+            self._told = None
         gc.enable()
         gc.unfreeze()
         if self.core is not None:
@@ -172,14 +175,17 @@ class PolicyNode(SafeLifecycleNode):
         self._tell(action, time.monotonic())
 
     def _tell(self, action: PolicyAction | None, published: float) -> None:
-        """Take down a tick, and publish what there is when it is enough, or when the policy falls silent."""
-        batch = self._messages[1]
+        """Take down a tick; where the policy falls silent, what it did before is published at once."""
+        told = self._told
+        if told is None:
+            return
         if action is not None:
-            spent = time.process_time()
-            batch.add(action, published, spent - self._cpu)
-            self._cpu = spent
-        if batch.full or (action is None and not batch.empty):
-            self._telemetry.publish(batch.take())
+            told.add(action, published)
+        else:
+            told.hand_over()
+
+    def _publish_telemetry(self, message: bytes) -> None:
+        self._telemetry.publish(message)
 
     def _on_loop_error(self, error: Exception) -> None:
         self.get_logger().fatal(f"control loop: {type(error).__name__}: {error}; nothing is published any more")

@@ -13,6 +13,9 @@ from ppo_robot.nodes.ros_support import to_stamp
 from ppo_robot.nodes.telemetry_rows import RowsMessage
 from ppo_robot.telemetry.matrix import POLICY_ROWS, POLICY_SCALARS, Array, Table, policy_columns
 
+Tick = tuple[PolicyAction, float]
+"""What a tick gave, and when its message had been handed over, s, monotonic."""
+
 
 class ActionMessage:
     """`policy/action`: one point of joint targets, stamped with the state that it was computed from.
@@ -33,11 +36,10 @@ class ActionMessage:
         return self._message
 
 
-class TelemetryBatch:
-    """`policy/telemetry`: everything about some ticks. float32 loses nothing in float64, so a replay can compare bits.
+class TelemetryMessage:
+    """`policy/telemetry`: everything about some ticks.
 
-    A tick is only kept; all of a message is written at once, for a processor that has slept since the tick before
-    takes ten times as long for the first row of a message as for the next.
+    float32 loses nothing in float64, so a replay can compare bits.
     """
 
     def __init__(self, joints: int, actions: int, observation: int, rows: int) -> None:
@@ -46,34 +48,15 @@ class TelemetryBatch:
         self._message = RowsMessage(POLICY_ROWS, self._table)
         self._scalars = slice(0, len(POLICY_SCALARS))
         self._arrays = slice(self._scalars.stop, self._table.width)
-        self._ticks: list[tuple[PolicyAction, float, float]] = []
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for another tick."""
-        return len(self._ticks) == self._table.capacity
+    def fill(self, ticks: Sequence[Tick], period_cpu: float) -> bytes:
+        """Return the message of at least one tick.
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to publish."""
-        return not self._ticks
-
-    def add(self, action: PolicyAction, published: float, period_cpu: float) -> None:
-        """Add a tick to a batch that is not full.
-
-        Args:
-            action: what the tick gave.
-            published: s, monotonic, when its message had been handed over.
-            period_cpu: processor time in s that the whole process took since the tick before: transport, executor,
-                observation, network and publishing.
+        `period_cpu` is the processor time in s of a period, as the whole process took it: transport, executor,
+        observation, network and publishing.
         """
-        self._ticks.append((action, published, period_cpu))
-
-    def take(self) -> bytes:
-        """Return the message of the gathered ticks, at least one, and begin anew."""
-        for action, published, period_cpu in self._ticks:
+        for action, published in ticks:
             self._write(self._table.next(), action, published, period_cpu)
-        self._ticks.clear()
         return self._message.take()
 
     def _write(self, row: Array, action: PolicyAction, published: float, period_cpu: float) -> None:

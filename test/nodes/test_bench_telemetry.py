@@ -15,14 +15,13 @@ from ppo_robot.cli.main import main  # noqa: E402
 from ppo_robot.nodes.bench_telemetry import shares  # noqa: E402
 
 
-def test_a_messages_cost_is_shared_by_the_ticks_in_it() -> None:
-    gathering, publishing = (2e-6, 3e-6, False), (20e-6, 40e-6, True)
-    batch = [gathering] * 4 + [publishing]
-    found = shares([publishing, *batch * 3, gathering])  # begins and ends in the midst of a batch
+def test_what_ticks_cost_is_shared_by_those_of_a_message() -> None:
+    gathering, handing_over = (2e-6, 3e-6), (20e-6, 40e-6)
+    costs = ([gathering] * 4 + [handing_over]) * 3 + [gathering]  # ends in the midst of a message
+    found = shares(costs, [1.0, 1.0 + 100e-6, 1.0 + 300e-6], 5)
     assert found["telemetry_us_per_tick"] == pytest.approx({"p50": 5.6, "p99": 5.6, "mean": 5.6})
     assert found["telemetry_wall_us_per_tick"]["mean"] == pytest.approx(10.4)
-    assert found["gathering_us"]["p50"] == pytest.approx(2.0)
-    assert found["publishing_us"]["p99"] == pytest.approx(20.0)
+    assert found["beside_us_per_tick"]["mean"] == pytest.approx(30.0)
 
 
 @pytest.mark.slow
@@ -36,4 +35,4 @@ def test_bench_telemetry_measures_the_policy_node_at_two_rates(tmp_path: Path, m
         assert one["rate_hz"] == pytest.approx(rate)
         assert one["ticks"] >= 20
         assert 0.0 < one["telemetry_us_per_tick"]["p50"] <= one["telemetry_us_per_tick"]["p99"]
-        assert one["gathering_us"]["p50"] < one["publishing_us"]["p50"]
+        assert one["telemetry_us_per_tick"]["p50"] < one["beside_us_per_tick"]["p50"]

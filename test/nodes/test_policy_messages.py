@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -12,9 +14,10 @@ from std_msgs.msg import Float64MultiArray  # noqa: E402
 
 from ppo_robot.joint_input import JointReading  # noqa: E402
 from ppo_robot.nodes.policy_core import PolicyAction  # noqa: E402
-from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryBatch  # noqa: E402
+from ppo_robot.nodes.policy_messages import ActionMessage, TelemetryMessage, Tick  # noqa: E402
 from ppo_robot.nodes.ros_support import seconds  # noqa: E402
 from ppo_robot.nodes.telemetry_rows import read_rows  # noqa: E402
+from ppo_robot.nodes.telemetry_thread import TelemetryThread  # noqa: E402
 from ppo_robot.telemetry.matrix import POLICY_ARRAYS, POLICY_SCALARS  # noqa: E402
 
 JOINTS, ACTIONS, OBSERVATION = 6, 4, 11
@@ -46,23 +49,22 @@ def action(sequence: int) -> PolicyAction:
     )
 
 
-def columns_of(batch: TelemetryBatch) -> dict[str, np.ndarray]:
+def columns_of(message: bytes) -> dict[str, np.ndarray]:
     """Return what a subscriber gets."""
-    return read_rows(deserialize_message(batch.take(), Float64MultiArray))
+    return read_rows(deserialize_message(message, Float64MultiArray))
+
+
+def told(*sequences: int) -> list[Tick]:
+    """Return ticks as they are taken down."""
+    return [(action(sequence), 50.5 + sequence) for sequence in sequences]
 
 
 def test_every_column_of_every_tick_comes_back_to_the_bit() -> None:
-    batch = TelemetryBatch(JOINTS, ACTIONS, OBSERVATION, 3)
-    assert batch.empty
-    for sequence in (1, 2, 3):
-        assert not batch.full
-        batch.add(action(sequence), 50.5 + sequence, 2e-4 * sequence)
-    assert batch.full
-    columns = columns_of(batch)
+    columns = columns_of(TelemetryMessage(JOINTS, ACTIONS, OBSERVATION, 3).fill(told(1, 2, 3), 2e-4))
     assert tuple(columns) == POLICY_SCALARS + POLICY_ARRAYS
     assert columns["begun"].tolist() == [1.0, 0.0, 0.0]
     assert columns["published"].tolist() == [51.5, 52.5, 53.5]
-    assert columns["period_cpu_s"].tolist() == [2e-4, 4e-4, 2e-4 * 3]
+    assert columns["period_cpu_s"].tolist() == [2e-4] * 3
     own = ("sequence", "tick_began", "observed", "inference_began", "inference_ended", "acted", "log_probability")
     same = ("goal_position", "joint_target", "mean", "std", "action", "observation", "normalised_observation")
     for row, sequence in enumerate((1, 2, 3)):
@@ -75,20 +77,15 @@ def test_every_column_of_every_tick_comes_back_to_the_bit() -> None:
         assert times == list(given.reading[3:])
 
 
-def test_a_batch_taken_early_holds_what_there_is_and_begins_anew() -> None:
-    batch = TelemetryBatch(JOINTS, ACTIONS, OBSERVATION, 5)
-    batch.add(action(1), 0.0, 0.0)
-    batch.add(action(2), 0.0, 0.0)
-    assert columns_of(batch)["sequence"].tolist() == [1.0, 2.0]
-    assert batch.empty
-    batch.add(action(3), 0.0, 0.0)
-    assert columns_of(batch)["sequence"].tolist() == [3.0]
+def test_a_message_may_hold_less_and_the_next_begins_anew() -> None:
+    message = TelemetryMessage(JOINTS, ACTIONS, OBSERVATION, 5)
+    assert columns_of(message.fill(told(1, 2), 0.0))["sequence"].tolist() == [1.0, 2.0]
+    assert columns_of(message.fill(told(3), 0.0))["sequence"].tolist() == [3.0]
 
 
 def test_numbers_that_do_not_fit_their_layout_are_refused() -> None:
-    batch = TelemetryBatch(JOINTS, ACTIONS, OBSERVATION, 2)
-    batch.add(action(1), 0.0, 0.0)
-    message = deserialize_message(batch.take(), Float64MultiArray)
+    data = TelemetryMessage(JOINTS, ACTIONS, OBSERVATION, 2).fill(told(1), 0.0)
+    message = deserialize_message(data, Float64MultiArray)
     message.data = message.data[:-1]
     with pytest.raises(ValueError, match="do not fit the layout"):
         read_rows(message)
@@ -100,3 +97,20 @@ def test_an_action_carries_the_stamp_of_its_state_and_the_number_of_its_tick() -
     assert message.header.frame_id == "12"
     assert seconds(message.header.stamp) == given.reading.stamp
     assert list(message.points[0].positions) == given.joint_target.tolist()
+
+
+def test_ticks_are_published_by_a_thread_of_their_own_in_their_order() -> None:
+    found: list[tuple[bytes, int]] = []
+    message = TelemetryMessage(JOINTS, ACTIONS, OBSERVATION, 3)
+    thread = TelemetryThread(message, 3, lambda data: found.append((data, threading.get_ident())))
+    for tick in told(1, 2, 3, 4):
+        thread.add(*tick)
+    thread.hand_over()  # the policy falls silent
+    thread.hand_over()
+    for tick in told(5, 6):
+        thread.add(*tick)
+    thread.close()
+    columns = [columns_of(data) for data, _ in found]
+    assert [one["sequence"].tolist() for one in columns] == [[1.0, 2.0, 3.0], [4.0], [5.0, 6.0]]
+    assert all((one["period_cpu_s"] >= 0.0).all() and len(set(one["period_cpu_s"])) == 1 for one in columns)
+    assert threading.get_ident() not in {who for _, who in found} and len({who for _, who in found}) == 1
