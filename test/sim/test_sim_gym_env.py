@@ -70,12 +70,14 @@ def test_registering_twice_is_harmless() -> None:
 def test_stable_baselines3_trains_it_unchanged() -> None:
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_checker import check_env as check_for_sb3
+    from stable_baselines3.common.logger import Logger
 
     env = gymnasium.make(ENVIRONMENT_ID, overrides=SHORT)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_for_sb3(env.unwrapped)
     model = PPO("MlpPolicy", env, n_steps=128, batch_size=64, n_epochs=2, seed=0, device="cpu")
+    model.set_logger(Logger(None, []))  # its own leaves a folder in /tmp
     before = [parameter.detach().clone() for parameter in model.policy.parameters()]
     model.learn(256)
     assert model.num_timesteps == 256
