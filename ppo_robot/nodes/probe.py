@@ -19,6 +19,9 @@ from ppo_robot.nodes.ros_support import LATCHED, controllers_of, seconds
 
 COMMAND_TYPES = ("std_msgs/msg/Float64MultiArray", "trajectory_msgs/msg/JointTrajectory")
 COMMAND_ENDINGS = ("/commands", "/joint_trajectory")
+DISCOVERY = 5.0
+"""s until a node that runs has been heard of: an announcement that went missing is sent again after three."""
+
 MANY = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
 """A queue that loses no sample while it is measured."""
 
@@ -83,8 +86,8 @@ class _Prober:
         return found
 
     def policy_state(self, timeout: float) -> str | None:
-        """Ask /policy for its lifecycle state."""
-        if "policy" not in self.node.get_node_names():
+        """Ask /policy for its lifecycle state; where anybody else is there, it is given time to be heard of."""
+        if not self.spin(DISCOVERY if self.arrivals else 0.0, lambda: "policy" in self.node.get_node_names()):
             return None
         if not self.spin(timeout, self.client.service_is_ready):
             return "does not answer"
@@ -112,15 +115,17 @@ def look_around(joint_state_topic: str, duration: float) -> Probe:
         prober.arrivals.clear()  # the first comes in a burst with the discovery
         prober.ages.clear()
         prober.spin(duration)
+        arrivals, ages = tuple(prober.arrivals), tuple(prober.ages)
+        policy_state = prober.policy_state(duration)
         return Probe(
             rmw=get_rmw_implementation_identifier(),
             publishers=prober.node.count_publishers(joint_state_topic),
-            arrivals=tuple(prober.arrivals),
-            ages=tuple(prober.ages),
+            arrivals=arrivals,
+            ages=ages,
             joint_names=prober.joint_names,
             description=prober.description,
             listeners=prober.listeners(),
-            policy_state=prober.policy_state(duration),
+            policy_state=policy_state,
         )
     finally:
         if prober is not None:
