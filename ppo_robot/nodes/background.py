@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import subprocess
 import sys
@@ -13,6 +14,19 @@ from ppo_robot.errors import RunFailedError
 
 PATIENCE = 20.0
 """s that a process has after a signal before it is sent the next; a deployment ends its own processes meanwhile."""
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2)."""
+
+_LIBRARY = ctypes.CDLL(None)
+
+
+def end_with_parent() -> None:
+    """Have the kernel tell this process to end when the one that started it is no more, however that ended.
+
+    For `preexec_fn`: a command that is terminated or killed must not leave a robot running.
+    """
+    _LIBRARY.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Deployment:
@@ -26,6 +40,7 @@ class Deployment:
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - one call of the C library
         )
 
     def require(self, came_up: bool) -> None:

@@ -23,7 +23,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from ppo_robot.errors import RunFailedError
-from ppo_robot.nodes.background import end
+from ppo_robot.nodes.background import end, end_with_parent
 from ppo_robot.nodes.middleware import join_ros
 from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, TELEMETRY
 from ppo_robot.nodes.telemetry_rows import read_rows
@@ -175,6 +175,7 @@ def running(module: str, parameters: dict[str, Any]) -> Iterator[subprocess.Pope
         stdout=subprocess.PIPE,
         text=True,
         env=dict(os.environ, PYTHONUNBUFFERED="1"),
+        preexec_fn=end_with_parent,  # noqa: PLW1509 - one call of the C library
     )
     try:
         yield process
