@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rclpy.context import Context  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
-from ros_harness import NodeProcess, domain, node_process, until  # noqa: E402
+from ros_harness import NodeProcess, domain, node_process, ros_environment, until  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
@@ -320,15 +322,27 @@ def test_when_told_to_end_it_stops_the_robot_first(sides: Sides, safety, number:
     assert (np.abs(differences(sides.sent)) <= limit * (1.0 + 1e-6)).all()
 
 
+# Its own process: to make a publisher holds this one up, which plays the robot, now and then for more than 0.1 s.
+SECOND_POLICY = """
+import sys, rclpy
+from ppo_robot.nodes.middleware import join_ros
+from trajectory_msgs.msg import JointTrajectory
+join_ros([])
+other = rclpy.create_node("other").create_publisher(JointTrajectory, "policy/action", 1)
+sys.stdin.readline()
+rclpy.shutdown()
+"""
+
+
 def test_a_second_policy_stops_the_robot(sides: Sides, safety) -> None:
     safety()
     sides.moving()
-    other = sides.node.create_publisher(JointTrajectory, "policy/action", COMMANDS)
+    other = subprocess.Popen([sys.executable, "-c", SECOND_POLICY], stdin=subprocess.PIPE, env=ros_environment())
     sides.until_state("stopped")
     assert sides.cause == "second_publisher"
     assert "more than one publisher of /policy/action" in sides.ask("reset").message
     assert "publishers of /policy/action" in sides.ask("arm").message
-    sides.node.destroy_publisher(other)
+    other.communicate(b"\n", timeout=30.0)
     sides.until(lambda: sides.ask("reset").success, "the reset")
     sides.armed()
 
