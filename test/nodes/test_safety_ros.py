@@ -223,7 +223,9 @@ def test_armed_it_leads_there_inside_the_limits_in_the_controllers_order(sides: 
     limit = np.array([{joint.name: joint.acceleration_limit for joint in ROBOT.joints}[name] for name in ORDER])
     assert (np.abs(differences(sides.sent)) <= limit * (1.0 + 1e-6)).all()
     assert sides.sent[0][1] == pytest.approx([HOME[name] for name in ORDER], abs=1e-3)  # from where it was: no jump
-    assert [event for event in sides.events if event != "disarmed"] == ["holding", "blending", "active"]
+    events = [event for event in sides.events if event != "disarmed"]
+    # Who is found late by the middleware misses the first of them.
+    assert len(events) >= 2 and events == ["holding", "blending", "active"][-len(events) :]
     assert process.end() == 0
 
 
