@@ -149,6 +149,14 @@ class Sides:
             if future.done():
                 return future.result()
 
+    def hearing(self) -> None:
+        """Stop and reset until an event of it was heard: who is found late by the middleware misses the first."""
+        while not self.events:
+            assert self.ask("stop").success
+            self.until(lambda: self.ask("reset").success, "the reset")
+        self.until(lambda: self.events[-1] == self.state == "disarmed", "the last event")
+        self.events.clear()
+
     def armed(self) -> None:
         self.until(lambda: self.ask("arm").success, "arming")
 
@@ -215,6 +223,7 @@ def test_disarmed_it_sends_nothing_whatever_the_policy_asks(sides: Sides, safety
 
 def test_armed_it_leads_there_inside_the_limits_in_the_controllers_order(sides: Sides, safety) -> None:
     process = safety()
+    sides.hearing()
     sides.target = {name: HOME[name] + 0.1 * (place + 1) for place, name in enumerate(JOINTS)}
     sides.armed()
     sides.until_state("active")
@@ -223,9 +232,7 @@ def test_armed_it_leads_there_inside_the_limits_in_the_controllers_order(sides: 
     limit = np.array([{joint.name: joint.acceleration_limit for joint in ROBOT.joints}[name] for name in ORDER])
     assert (np.abs(differences(sides.sent)) <= limit * (1.0 + 1e-6)).all()
     assert sides.sent[0][1] == pytest.approx([HOME[name] for name in ORDER], abs=1e-3)  # from where it was: no jump
-    events = [event for event in sides.events if event != "disarmed"]
-    # Who is found late by the middleware misses the first of them.
-    assert len(events) >= 2 and events == ["holding", "blending", "active"][-len(events) :]
+    assert [event for event in sides.events if event != "disarmed"] == ["holding", "blending", "active"]
     assert process.end() == 0
 
 
