@@ -224,8 +224,9 @@ def test_disarmed_it_sends_nothing_whatever_the_policy_asks(sides: Sides, safety
 def test_armed_it_leads_there_inside_the_limits_in_the_controllers_order(sides: Sides, safety) -> None:
     process = safety()
     sides.hearing()
-    sides.target = {name: HOME[name] + 0.1 * (place + 1) for place, name in enumerate(JOINTS)}
     sides.armed()
+    sides.until_state("holding")  # before the policy acts: an action in the very first cycle would skip that state
+    sides.target = {name: HOME[name] + 0.1 * (place + 1) for place, name in enumerate(JOINTS)}
     sides.until_state("active")
     wanted = list(sides.target.values())
     sides.until(lambda: np.allclose([sides.position[name] for name in JOINTS], wanted, atol=1e-3), "the target")
