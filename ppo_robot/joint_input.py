@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -38,8 +37,7 @@ CLOCK_JUMPED = "clock_jumped"
 """Counts times when stamps began anew at an earlier time after a silence, as after a restart of the robot."""
 
 
-@dataclass(frozen=True)
-class JointMessage:
+class JointMessage(NamedTuple):
     """What a sensor_msgs/JointState holds. SI units; stamp in s on the ROS clock."""
 
     name: Sequence[str]
@@ -86,7 +84,7 @@ class JointInput:
         self.future_tolerance = future_tolerance
         self.counters: Counter[str] = Counter()
         self.detail = ""
-        self._order: dict[tuple[str, ...], NDArray[np.intp]] = {}
+        self._order: dict[tuple[str, ...], list[int]] = {}
         self._newest: JointReading | None = None
 
     def accept(self, message: JointMessage, ros_now: float, now: float) -> Refusal | None:
@@ -125,17 +123,21 @@ class JointInput:
             if refusal is not None:
                 return refusal
             order = self._order[names]
-        position = np.array(message.position, dtype=float)[order]
-        if not np.isfinite(position).all():
-            self.detail = self.joint_names[int(np.flatnonzero(~np.isfinite(position))[0])]
+        position = [message.position[place] for place in order]
+        finite = list(map(math.isfinite, position))
+        if not all(finite):
+            self.detail = self.joint_names[finite.index(False)]
             return Refusal.POSITION_NOT_FINITE
         refusal = self._check_stamp(message.stamp, ros_now, now)
         if refusal is not None:
+            self.detail = f"stamp {message.stamp:.6f} s, clock {ros_now:.6f} s"
             return refusal
-        velocity = self._velocity(message, order, position, now)
+        at = np.array(position, dtype=float)
+        velocity = self._velocity(message, order, at, now)
         effort = _ordered(message.effort, order, len(names))
-        effort = np.zeros(len(order)) if effort is None else np.where(np.isfinite(effort), effort, 0.0)
-        self._newest = JointReading(position, velocity, effort, message.stamp, now, ros_now)
+        if effort is None or not all(map(math.isfinite, effort)):
+            effort = [0.0] * len(order) if effort is None else [one if math.isfinite(one) else 0.0 for one in effort]
+        self._newest = JointReading(at, velocity, np.array(effort, dtype=float), message.stamp, now, ros_now)
         return None
 
     def _learn_order(self, names: tuple[str, ...]) -> Refusal | None:
@@ -147,11 +149,10 @@ class JointInput:
                 return Refusal.JOINT_DUPLICATED if count else Refusal.JOINT_MISSING
         if len(self._order) >= 16:  # a publisher that shuffles at random must not fill the memory
             self._order.clear()
-        self._order[names] = np.array([names.index(name) for name in self.joint_names])
+        self._order[names] = [names.index(name) for name in self.joint_names]
         return None
 
     def _check_stamp(self, stamp: float, ros_now: float, now: float) -> Refusal | None:
-        self.detail = f"stamp {stamp:.6f} s, clock {ros_now:.6f} s"
         if not math.isfinite(stamp) or stamp <= 0.0:
             return Refusal.STAMP_ZERO
         if stamp > ros_now + self.future_tolerance:
@@ -167,11 +168,11 @@ class JointInput:
             return None
         return Refusal.STAMP_REPEATED if stamp == newest.stamp else Refusal.STAMP_BACKWARD
 
-    def _velocity(self, message: JointMessage, order: NDArray[np.intp], position: Array, now: float) -> Array:
+    def _velocity(self, message: JointMessage, order: Sequence[int], position: Array, now: float) -> Array:
         """Return the reported velocity; where it is missing or NaN, the difference to the message before."""
         reported = _ordered(message.velocity, order, len(message.name))
-        if reported is not None and np.isfinite(reported).all():
-            return reported
+        if reported is not None and all(map(math.isfinite, reported)):
+            return np.array(reported, dtype=float)
         self.counters[VELOCITY_ESTIMATED] += 1
         newest = self._newest
         estimate = np.zeros(len(order))
@@ -182,5 +183,5 @@ class JointInput:
         return estimate if reported is None else np.where(np.isfinite(reported), reported, estimate)
 
 
-def _ordered(values: Sequence[float], order: NDArray[np.intp], length: int) -> Array | None:
-    return np.array(values, dtype=float)[order] if len(values) == length else None
+def _ordered(values: Sequence[float], order: Sequence[int], length: int) -> list[float] | None:
+    return [values[place] for place in order] if len(values) == length else None

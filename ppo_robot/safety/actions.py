@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ppo_robot.safety.curve import Reference, TargetCurve
 from ppo_robot.safety.reasons import Refusal
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """Joint targets that a policy asks for: rad (m), and in s on the ROS clock the stamp of the state behind them."""
 
     joint_names: Sequence[str]

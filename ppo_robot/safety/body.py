@@ -58,7 +58,7 @@ class LinkBody:
             return math.inf
         if self._known is not None:
             rows = by_joint(position, self._known[0], self._reach)
-            least = self._known[1] - sum(reach * abs(at - before) for at, before, reach in rows)
+            least = self._known[1] - sum([reach * abs(at - before) for at, before, reach in rows])
             if least >= enough:
                 return least
         self._configuration[self._index] = position

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ppo_robot.safety.by_joint import by_joint
 
@@ -19,8 +18,7 @@ TOLERATED = 0.5
 """Periods that a target may come early or late and still find its place in the beat."""
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """Where the policy wants the joints at one moment: (J,) rad, rad/s, rad/s^2."""
 
     position: list[float]
@@ -84,6 +82,6 @@ class TargetCurve:
         bends = [one / period**2 for one in (v, 3.0 * u - 2.0, 3.0 * v - 2.0, u)]
         columns = list(by_joint(*points))
         position, velocity, acceleration = (
-            [sum(map(operator.mul, factors, row)) for row in columns] for factors in (weights, slopes, bends)
+            [e * a + f * b + g * c + h * d for a, b, c, d in columns] for e, f, g, h in (weights, slopes, bends)
         )
         return Reference(position, velocity, acceleration)

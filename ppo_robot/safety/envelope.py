@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo_robot.joint_input import JointInput, JointMessage
+from ppo_robot.joint_input import JointInput, JointMessage, JointReading
 from ppo_robot.joint_input import Refusal as StateRefusal
 from ppo_robot.safety.actions import Action, ActionInput
 from ppo_robot.safety.body import LinkBody
@@ -19,16 +19,14 @@ from ppo_robot.safety.curve import Reference
 from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.novelty import Novelty
-from ppo_robot.safety.reasons import ARMED, Cause, Limit, Refusal, State
+from ppo_robot.safety.reasons import ARMED, FREE, Cause, Limit, Refusal, State
 from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.safety.stepper import Stepper
 from ppo_robot.safety.watch import BodyWatch, Lasting
 from ppo_robot.spec.safety import SafetySpec
-from ppo_robot.state import RobotState
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one cycle decided.
 
     Attributes:
@@ -82,7 +80,7 @@ class Envelope:
         self._last_cycle: float | None = None
         self._clock_offset: float | None = None
         self._since = 0.0
-        self._none = (Limit(0),) * limits.joints
+        self._none = (FREE,) * limits.joints
         self._tilted = Lasting(spec.tilt_time)
         self._tilt_seen = -math.inf
         self._tilts = False
@@ -133,12 +131,12 @@ class Envelope:
         """Begin to blend from the measured pose; return why that is not possible, or None."""
         if self.state is not State.DISARMED:
             return f"state is {self.state.value}; expected disarmed"
-        state = self.states.state(now)
-        if state is None:
+        reading = self.states.reading(now)
+        if reading is None:
             return f"no joint state within {self.spec.state_timeout} s"
-        if not self._stands(state):
+        if not self._stands(reading):
             return "the robot moves; expected it to stand"
-        self._begin(state, now)
+        self._begin(reading, now)
         return None
 
     def disarm(self, now: float) -> None:
@@ -159,12 +157,12 @@ class Envelope:
         """Leave a latched stop for disarmed; return why that is not possible yet, or None."""
         if self.state is not State.STOPPED:
             return f"state is {self.state.value}; expected stopped"
-        state = self.states.state(now)
-        if state is None:
+        reading = self.states.reading(now)
+        if reading is None:
             return f"no joint state within {self.spec.state_timeout} s"
-        if not self._stands(state):
+        if not self._stands(reading):
             return "the robot moves; expected it to stand"
-        if any(self._watch.pushing(state)):
+        if any(self._watch.pushing(reading)):
             return "a motor is at its effort limit"
         if self._tilts:
             return "the base is tilted"
@@ -181,7 +179,7 @@ class Envelope:
         self.counters["cycles"] += 1
         self._check_clocks(ros_now, now)
         if self.state in ARMED:
-            self._check_body(self.states.state(now), now)
+            self._check_body(self.states.reading(now), now)
         limits, changed = self._none, False
         if self.state in ARMED:
             limits, changed = self._follow(now)
@@ -195,8 +193,8 @@ class Envelope:
         setpoint = self.stepper.setpoint if sending else None
         return Verdict(self.state, setpoint, limits, changed, self.cause, self.detail)
 
-    def _begin(self, state: RobotState, now: float) -> None:
-        self.stepper.begin(state.joint_position[0].tolist())
+    def _begin(self, reading: JointReading, now: float) -> None:
+        self.stepper.begin(reading.position.tolist())
         self.actions.forget()
         self.actions.lead_from(self.stepper.setpoint.position)
         self._watch.forget()
@@ -213,8 +211,8 @@ class Envelope:
             self.state, self._since = state, now
             self.counters[f"state/{state.value}"] += 1
 
-    def _stands(self, state: RobotState) -> bool:
-        return bool((np.abs(state.joint_velocity[0]) <= self.spec.standstill).all())
+    def _stands(self, reading: JointReading) -> bool:
+        return bool((np.abs(reading.velocity) <= self.spec.standstill).all())
 
     def _check_clocks(self, ros_now: float, now: float) -> None:
         """Stop where a clock is not a clock, or the own cycle comes too late; a frozen one is a cycle of no length.
@@ -238,20 +236,20 @@ class Envelope:
         elif abs(offset - self._clock_offset) > self.spec.clock_jump:
             self.stop(Cause.CLOCK_JUMPED, f"the ROS clock jumped by {offset - self._clock_offset:.3f} s", now)
 
-    def _check_body(self, state: RobotState | None, now: float) -> None:
-        if state is None:
+    def _check_body(self, reading: JointReading | None, now: float) -> None:
+        if reading is None:
             self.stop(Cause.STATE_LOST, f"none within {self.spec.state_timeout} s", now)
             return
         if self.spec.tilt_limit is not None and now - self._tilt_seen > self.spec.state_timeout:
             self.stop(Cause.STATE_LOST, f"no tilt within {self.spec.state_timeout} s", now)
             return
-        cause, detail = self._watch.check(state, self.stepper.setpoint.position, now)
+        cause, detail = self._watch.check(reading, self.stepper.setpoint.position, now)
         if cause is not None:
             self.stop(cause, detail, now)
-        elif state.stamp[0] != self._seen:
-            self._seen = float(state.stamp[0])
-            self._pushing = self._watch.pushing(state)
-            near = self.guard.too_near(state.joint_position[0].tolist()) if self.guard is not None else ""
+        elif reading.stamp != self._seen:
+            self._seen = reading.stamp
+            self._pushing = self._watch.pushing(reading)
+            near = self.guard.too_near(reading.position.tolist()) if self.guard is not None else ""
             if near:
                 self.stop(Cause.CLEARANCE, near, now)
 
@@ -269,7 +267,7 @@ class Envelope:
         if self.guard is not None:
             speed *= self.guard.share
         refused = self.stepper.advance(reference.position, reference.velocity, reference.acceleration, speed)
-        limits = tuple(self._limit(joint, asked, refused[joint], blending) for joint in range(self.limits.joints))
+        limits = self._why(asked, refused, blending)
         changed = any(limits)
         if blending:  # at once over for a policy that starts from where the robot is
             near = not self._far(self.actions.newest, self.spec.blend_distance)
@@ -317,6 +315,15 @@ class Envelope:
         rows = by_joint(self.stepper.setpoint.position, position)
         return any(abs(sent - wanted) > distance for sent, wanted in rows)
 
+    def _why(self, asked: Reference, refused: Sequence[bool], blending: bool) -> tuple[Limit, ...]:
+        """Return of each joint why it is not where it was asked to be; mostly all of them are."""
+        sent, limits, near = self.stepper.setpoint.position, self.limits, self.spec.intervention
+        rows = by_joint(asked.position, sent, limits.lower, limits.upper)
+        inside = [low <= wanted <= high and -near <= at - wanted <= near for wanted, at, low, high in rows]
+        if all(inside) and not (self.stepper.forbidden or any(refused) or any(self._pushing)):
+            return self._none
+        return tuple(self._limit(joint, asked, refused[joint], blending) for joint in range(limits.joints))
+
     def _limit(self, joint: int, reference: Reference, refused: bool, blending: bool) -> Limit:
         wanted, sent = reference.position[joint], self.stepper.setpoint.position[joint]
         limit = self.stepper.forbidden
@@ -329,5 +336,5 @@ class Envelope:
         if abs(sent - wanted) > self.spec.intervention:
             if self.guard is not None and self.guard.share < 1.0:
                 limit |= Limit.CLEARANCE
-            limit |= Limit.BLEND if blending else (Limit.DYNAMICS if not limit else Limit(0))
+            limit |= Limit.BLEND if blending else (Limit.DYNAMICS if not limit else FREE)
         return limit

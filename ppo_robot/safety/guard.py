@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ppo_robot.safety.body import LinkBody
 from ppo_robot.safety.by_joint import by_joint
-from ppo_robot.safety.reasons import Limit
+from ppo_robot.safety.reasons import FREE, Limit
 from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.spec.safety import SafetySpec
 
@@ -16,6 +16,9 @@ SLOWEST = 0.1
 
 SPEED_SHARE = 0.9
 """Of the link speed that is allowed, what may be reached: the way to rest is looked at in places, not everywhere."""
+
+Rest = Callable[[], Sequence[float]]
+"""Gives where the robot comes to rest; called where it is needed."""
 
 Way = Callable[[], Sequence[Setpoint]]
 """Gives setpoints along a way to rest, the first and the fastest included; called where they are needed."""
@@ -48,27 +51,27 @@ class Guard:
             return 1.0
         return max(SLOWEST, (self.clearance - near) / (slow - near))
 
-    def forbids(self, rest: Sequence[float], way: Way, rest_before: Sequence[float], way_before: Way) -> Limit:
+    def forbids(self, rest: Sequence[float], way: Way, rest_before: Rest, way_before: Way) -> Limit:
         """Return what forbids a step, or no limit.
 
         `rest` is where the robot stands, (J,) rad, if it stops after the step, and `way` leads there from the step.
-        `rest_before` and `way_before` are the same if it stops now.
+        `rest_before` and `way_before` give the same if it stops now.
         """
         spec = self._spec
         if self._distances:
             clearance = self._body.clearance(rest, spec.clearance_slow)
-            if clearance < spec.clearance_stop and clearance < self._body.clearance(rest_before):
+            if clearance < spec.clearance_stop and clearance < self._body.clearance(rest_before()):
                 return Limit.CLEARANCE
             self.clearance = clearance
         if self._box:
             outside = self._outside(rest)
-            if outside > 0.0 and outside > self._outside(rest_before):
+            if outside > 0.0 and outside > self._outside(rest_before()):
                 return Limit.WORKSPACE
         if spec.link_speed is not None:
             speed = self._speed(way())
             if speed > SPEED_SHARE * spec.link_speed and speed > self._speed(way_before()):
                 return Limit.SPEED
-        return Limit(0)
+        return FREE
 
     def too_near(self, position: Sequence[float]) -> str:
         """Return which links are, as measured, far nearer than any setpoint takes them, or nothing."""

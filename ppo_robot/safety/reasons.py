@@ -34,6 +34,10 @@ class Limit(IntFlag):
     EFFORT = 128  # the motor was at its cap and would have been driven further
 
 
+FREE = Limit(0)
+"""No limit at all; made once: making one takes as long as looking at three joints."""
+
+
 class Refusal(Enum):
     """Why an action was not used; the one before stands until the watchdog ends it."""
 

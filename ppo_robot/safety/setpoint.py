@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Setpoint:
+class Setpoint(NamedTuple):
     """What a step sends: position (J,) rad, velocity (J,) rad/s and acceleration (J,) rad/s^2, of each joint."""
 
     position: tuple[float, ...]

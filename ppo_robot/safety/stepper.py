@@ -19,7 +19,7 @@ from ruckig import (
 from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
-from ppo_robot.safety.reasons import Limit
+from ppo_robot.safety.reasons import FREE
 from ppo_robot.safety.setpoint import Setpoint
 
 ROUNDING = 1e-9
@@ -54,7 +54,7 @@ class Stepper:
         """Prepare; call `begin` before the first step. `period` and `latency` in s."""
         self.limits = limits
         self.guard = guard
-        self.forbidden = Limit(0)
+        self.forbidden = FREE
         self.begun = False
         self.period = period
         self.latency = latency
@@ -66,7 +66,7 @@ class Stepper:
         self._stop_age = 0.0
         self._trial = _Brake(limits, Synchronization.No)
         self._together = _Brake(limits, Synchronization.Time)
-        self._followed: Setpoint | None = None
+        self._room = list(by_joint(limits.lower, limits.upper, limits.velocity, limits.acceleration, limits.jerk))
         self.lower = limits.lower
         self.upper = limits.upper
         self.setpoint = Setpoint((0.0,) * joints, (0.0,) * joints, (0.0,) * joints)
@@ -86,7 +86,6 @@ class Stepper:
         self.lower = tuple(map(min, limits.lower, at))
         self.upper = tuple(map(max, limits.upper, at))
         still = (0.0,) * limits.joints
-        self._followed = None
         self.begun = True
         self._trial.plan(Setpoint(at, still, still))
         self._take(Setpoint(at, still, still))
@@ -112,42 +111,38 @@ class Stepper:
             Of each joint, whether it stops instead, because behind that step no stop would remain inside the limits.
             Where the guard forbade the step, `forbidden` says why, and all joints stop.
         """
-        self.forbidden = Limit(0)
+        self.forbidden = FREE
         joints, shares = self.limits.joints, [speed] * self.limits.joints if isinstance(speed, float) else speed
-        rows = by_joint(position, velocity, acceleration, shares)
-        aims = [self._aim(joint, *row) for joint, row in enumerate(rows)]
+        aims = [self._aim(*row) for row in by_joint(self._room, position, velocity, acceleration, shares)]
         self._see_from(aims)
-        found = _found(lambda: self._towards.update(self._target, self._next))
-        stopping = self._stop_step()
-        if not found:
-            self._accept(stopping)
-            return (True,) * joints
-        ahead = self._next
-        new = by_joint(aims, ahead.new_position, ahead.new_velocity, ahead.new_acceleration)
-        moved = [(aim[0] + p, aim[1] + v, aim[2] + a) for aim, p, v, a in new]
-        wanted = Setpoint(*by_joint(*moved))
-        refused = self._no_stop_behind(wanted)
-        if self._accept(_mixed(refused, stopping, wanted) if any(refused) else wanted):
-            return refused
-        self._accept(stopping)
+        if _found(self._towards.update, self._target, self._next):
+            ahead = self._next
+            new = by_joint(aims, ahead.new_position, ahead.new_velocity, ahead.new_acceleration)
+            wanted = Setpoint(*by_joint(*[(aim[0] + p, aim[1] + v, aim[2] + a) for aim, p, v, a in new]))
+            refused = self._no_stop_behind(wanted)
+            if self._accept(_mixed(refused, self._next_of_stop(), wanted) if any(refused) else wanted):
+                return refused
+        self._go_on_stopping()
         return (True,) * joints
 
     def _aim(
-        self, joint: int, position: float, velocity: float, acceleration: float, speed: float
+        self, room: tuple[float, ...], position: float, velocity: float, acceleration: float, speed: float
     ) -> tuple[float, float, float, float]:
-        """Return position, velocity and acceleration of a target that a joint can follow, and the velocity limit."""
-        limits = self.limits
-        low, high, fastest = limits.lower[joint], limits.upper[joint], speed * limits.velocity[joint]
-        if not low < position < high:  # a target does not move on beyond its limit
-            return min(max(float(position), low), high), 0.0, 0.0, fastest
+        """Return position, velocity and acceleration of a target that a joint can follow, and the velocity limit.
+
+        Written without `min` and `max`, whose calls alone were a tenth of the envelope's cycle.
+        """
+        low, high, limit, largest, jerk = room
+        fastest = speed * limit
+        if not low < position < high:  # a target does not move on beyond its limit; what is no number stays that
+            return (low if position <= low else high if position >= high else position), 0.0, 0.0, fastest
         most = TARGET_SHARE * fastest
-        moving = min(max(float(velocity), -most), most)
-        largest, jerk = limits.acceleration[joint], limits.jerk[joint]
+        moving = -most if velocity < -most else most if velocity > most else velocity
         turning = _reachable(acceleration, moving, fastest, largest, jerk)
         # A period ago it may not have been faster either, or nothing would be left for catching up with it.
         change = turning * self.period
-        moving = min(max(moving, change - most), change + most)
-        return float(position), moving, turning, fastest
+        least, most = change - most, change + most
+        return position, least if moving < least else most if moving > most else moving, turning, fastest
 
     def _see_from(self, aims: Sequence[tuple[float, float, float, float]]) -> None:
         """Place ruckig's problem into the frames that move with the targets, where each target rests at 0.
@@ -155,30 +150,48 @@ class Stepper:
         In the robot's own frame a planner takes a moving target for one that waits where it will be, always arrives too
         late, and oscillates about it. The frame's acceleration is constant for the step, so jerks are the same in both.
         """
-        problem, now, limits, period = self._target, self.setpoint, self.limits, self.period
-        began = [(p - v * period + 0.5 * a * period**2, v - a * period) for p, v, a, _ in aims]
-        problem.current_position = [p - start for p, (start, _) in by_joint(now.position, began)]
-        problem.current_velocity = [v - start for v, (_, start) in by_joint(now.velocity, began)]
-        problem.current_acceleration = [a - aim[2] for a, aim in by_joint(now.acceleration, aims)]
-        rows = [(fast, max(start, v), min(start, v)) for (_, v, _, fast), (_, start) in by_joint(aims, began)]
-        least = 1.0 - TARGET_SHARE
-        problem.max_velocity = [max(fast - most, least * fast) for fast, most, _ in rows]
-        problem.min_velocity = [min(-fast - most, -least * fast) for fast, _, most in rows]
-        problem.max_acceleration = [most - aim[2] for most, aim in by_joint(limits.acceleration, aims)]
-        problem.min_acceleration = [-most - aim[2] for most, aim in by_joint(limits.acceleration, aims)]
+        problem, now, period = self._target, self.setpoint, self.period
+        half = 0.5 * period**2
+        rows = []
+        for (p, v, a, fast), at, rate, change, most in by_joint(
+            aims, now.position, now.velocity, now.acceleration, self.limits.acceleration
+        ):
+            start = v - a * period  # of the frame: its velocity when the step begins
+            fastest, slowest = (start, v) if start > v else (v, start)
+            least = (1.0 - TARGET_SHARE) * fast
+            up, down = fast - fastest, fast + slowest
+            rows.append(
+                (
+                    at - (p - v * period + half * a),
+                    rate - start,
+                    change - a,
+                    up if up > least else least,
+                    -(down if down > least else least),
+                    most - a,
+                    -most - a,
+                )
+            )
+        (
+            problem.current_position,
+            problem.current_velocity,
+            problem.current_acceleration,
+            problem.max_velocity,
+            problem.min_velocity,
+            problem.max_acceleration,
+            problem.min_acceleration,
+        ) = by_joint(*rows)
 
     def stop(self) -> None:
         """Take one step of a stop: all joints come to rest together where the limits leave room for that."""
         brake = self._together
-        self.forbidden = Limit(0)
-        possible = brake.plan(self.setpoint) and not any(self._leaves(brake))
+        self.forbidden = FREE
+        possible = brake.plan(self.setpoint) and not any(brake.leaves(self.lower, self.upper))
         if not (possible and self._accept(brake.at(self.period))):
-            self._accept(self._stop_step())
+            self._go_on_stopping()
 
-    def _stop_step(self) -> Setpoint:
+    def _next_of_stop(self) -> Setpoint:
         """Return where each joint is one period along the stop that belongs to the setpoint."""
-        self._followed = self._stop.at(self._stop_age + self.period)
-        return self._followed
+        return self._stop.at(self._stop_age + self.period)
 
     def _no_stop_behind(self, wanted: Setpoint) -> tuple[bool, ...]:
         """Return of each joint whether a stop that begins `latency` after `wanted` would leave the limits.
@@ -189,44 +202,39 @@ class Stepper:
         peaks = _peak_velocity(wanted, self.limits)
         late = self.latency
         if late > 0.0:  # the acceleration of now goes on meanwhile
-            motion = list(by_joint(wanted.position, wanted.velocity, wanted.acceleration))
-            position = tuple(p + v * late + 0.5 * a * late * late for p, v, a in motion)
-            velocity = tuple(v + a * late for _, v, a in motion)
-            wanted = Setpoint(position, velocity, wanted.acceleration)
+            motion = by_joint(wanted.position, wanted.velocity, wanted.acceleration)
+            wanted = Setpoint(
+                *by_joint(*[(p + v * late + 0.5 * a * late * late, v + a * late, a) for p, v, a in motion])
+            )
         if not self._trial.plan(wanted):
             return (True,) * self.limits.joints
-        return tuple(map(operator.or_, peaks, self._leaves(self._trial)))
-
-    def _leaves(self, brake: _Brake) -> tuple[bool, ...]:
-        """Return of each joint whether a stop leaves its limits."""
-        return tuple(
-            lowest < lower - ROUNDING or highest > upper + ROUNDING
-            for (lowest, highest), lower, upper in by_joint(brake.extrema(), self.lower, self.upper)
-        )
+        return tuple(map(operator.or_, peaks, self._trial.leaves(self.lower, self.upper)))
 
     def _accept(self, setpoint: Setpoint) -> bool:
-        """Make this the setpoint if a stop from it can be planned and no guard forbids it.
-
-        One that lies on the stop of the setpoint before needs no plan: that stop goes on. Nor does it need the guard.
-        """
-        on_the_stop = setpoint is self._followed
-        planned = self._trial.plan(setpoint)
-        if planned and not on_the_stop and self.guard is not None:
-            trial, stop, before = self._trial, self._stop, self.setpoint
+        """Make this the setpoint if a stop from it can be planned and no guard forbids it."""
+        trial, stop, before = self._trial, self._stop, self.setpoint
+        if not trial.plan(setpoint):
+            return False
+        if self.guard is not None:
             self.forbidden = self.guard.forbids(
                 trial.end(setpoint, self.latency),
                 lambda: trial.way(setpoint, 0.0),
-                stop.end(before, self.latency),
+                lambda: stop.end(before, self.latency),
                 lambda: stop.way(before, self._stop_age),
             )
             if self.forbidden:
                 return False
-        if planned:
+        self._take(setpoint)
+        return True
+
+    def _go_on_stopping(self) -> None:
+        """Take the next step of the stop that belongs to the setpoint: no guard is asked, and it needs no plan."""
+        setpoint = self._next_of_stop()
+        if self._trial.plan(setpoint):
             self._take(setpoint)
-        elif on_the_stop:
+        else:
             self._stop_age += self.period
             self._move_to(setpoint)
-        return planned or on_the_stop
 
     def _take(self, setpoint: Setpoint) -> None:
         """Make this the setpoint, and the stop that was just planned from it the one that belongs to it."""
@@ -237,8 +245,10 @@ class Stepper:
         """Make this the setpoint; limits that were widened for a start outside follow it inward."""
         self.setpoint = setpoint
         limits = self.limits
-        self.lower = tuple(map(min, limits.lower, map(max, self.lower, setpoint.position)))
-        self.upper = tuple(map(max, limits.upper, map(min, self.upper, setpoint.position)))
+        if self.lower != limits.lower:
+            self.lower = tuple(map(min, limits.lower, map(max, self.lower, setpoint.position)))
+        if self.upper != limits.upper:
+            self.upper = tuple(map(max, limits.upper, map(min, self.upper, setpoint.position)))
 
 
 class _Brake:
@@ -257,14 +267,14 @@ class _Brake:
     def plan(self, setpoint: Setpoint) -> bool:
         """Plan the stop from a setpoint; return whether there is one."""
         self._origin = setpoint.position
-        self._input.current_velocity = list(setpoint.velocity)
-        self._input.current_acceleration = list(setpoint.acceleration)
-        return _found(lambda: self._planner.calculate(self._input, self._trajectory))
+        self._input.current_velocity = setpoint.velocity
+        self._input.current_acceleration = setpoint.acceleration
+        return _found(self._planner.calculate, self._input, self._trajectory)
 
     def at(self, time: float) -> Setpoint:
         """Return the setpoint `time` s after the beginning; behind the end it rests."""
         position, velocity, acceleration = self._trajectory.at_time(time)
-        moved = tuple(p + origin for p, origin in by_joint(position, self._origin))
+        moved = tuple([p + origin for p, origin in by_joint(position, self._origin)])
         return Setpoint(moved, tuple(velocity), tuple(acceleration))
 
     def end(self, setpoint: Setpoint, late: float) -> list[float]:
@@ -281,18 +291,22 @@ class _Brake:
         part = max(0.0, self._trajectory.duration - age) / PLACES
         return [setpoint, *(self.at(age + part * place) for place in range(1, PLACES))]
 
-    def extrema(self) -> list[tuple[float, float]]:
-        """Return the lowest and the highest position of each joint."""
+    def leaves(self, lower: Sequence[float], upper: Sequence[float]) -> list[bool]:
+        """Return of each joint whether it leaves its limits on the way, or at the end of it."""
         trajectory = self._trajectory
         ends = trajectory.at_time(trajectory.duration)[0]
-        rows = by_joint(self._origin, trajectory.position_extrema, ends)
-        return [(origin + min(found.min, end), origin + max(found.max, end)) for origin, found, end in rows]
+        rows = by_joint(self._origin, trajectory.position_extrema, ends, lower, upper)
+        return [
+            at + (found.min if found.min < end else end) < low - ROUNDING
+            or at + (found.max if found.max > end else end) > high + ROUNDING
+            for at, found, end, low, high in rows
+        ]
 
 
-def _found(plan: Callable[[], Result]) -> bool:
+def _found(plan: Callable[..., Result], *arguments: object) -> bool:
     """Return whether ruckig found a trajectory; some of its error codes come as an exception of the binding."""
     try:
-        return plan() in PLANNED
+        return plan(*arguments) in PLANNED
     except (RuckigError, ValueError):
         return False
 
@@ -310,7 +324,7 @@ def _input(limits: SafetyLimits, interface: ControlInterface, synchronization: S
 def _mixed(choose: Sequence[bool], chosen: Setpoint, otherwise: Setpoint) -> Setpoint:
     return Setpoint(
         *(
-            tuple(a if which else b for which, a, b in by_joint(choose, first, second))
+            tuple([a if which else b for which, a, b in by_joint(choose, first, second)])
             for first, second in (
                 (chosen.position, otherwise.position),
                 (chosen.velocity, otherwise.velocity),
@@ -320,10 +334,10 @@ def _mixed(choose: Sequence[bool], chosen: Setpoint, otherwise: Setpoint) -> Set
     )
 
 
-def _peak_velocity(setpoint: Setpoint, limits: SafetyLimits) -> tuple[bool, ...]:
+def _peak_velocity(setpoint: Setpoint, limits: SafetyLimits) -> list[bool]:
     """Return of each joint whether bringing its acceleration to zero takes its velocity beyond the limit."""
     rows = by_joint(setpoint.velocity, setpoint.acceleration, limits.jerk, limits.velocity)
-    return tuple(abs(v + a * abs(a) / (2.0 * jerk)) > most * (1.0 + ROUNDING) for v, a, jerk, most in rows)
+    return [abs(v + a * abs(a) / (2.0 * jerk)) > most * (1.0 + ROUNDING) for v, a, jerk, most in rows]
 
 
 def _reachable(acceleration: float, velocity: float, fastest: float, largest: float, jerk: float) -> float:
@@ -331,5 +345,7 @@ def _reachable(acceleration: float, velocity: float, fastest: float, largest: fl
 
     It was reached from, and goes back to, zero at the jerk limit; the velocity changes by a^2 / 2 jerk meanwhile.
     """
-    room = min(ACCELERATION_SHARE * largest, (2.0 * jerk * TARGET_SHARE * max(0.0, fastest - abs(velocity))) ** 0.5)
-    return min(max(float(acceleration), -room), room)
+    slack = max(0.0, fastest - abs(velocity))
+    room, most = (2.0 * jerk * TARGET_SHARE * slack) ** 0.5, ACCELERATION_SHARE * largest
+    room = most if room > most else room
+    return -room if acceleration < -room else room if acceleration > room else acceleration

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ppo_robot.joint_input import JointReading
 from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import Cause
 from ppo_robot.spec.safety import SafetySpec
-from ppo_robot.state import RobotState
 
 
 class Lasting:
@@ -53,13 +53,12 @@ class BodyWatch:
         self._outside = Lasting(spec.tracking_time)
         self._least = [math.inf] * self._limits.joints
 
-    def check(self, state: RobotState, setpoint: Sequence[float], now: float) -> tuple[Cause | None, str]:
+    def check(self, reading: JointReading, setpoint: Sequence[float], now: float) -> tuple[Cause | None, str]:
         """Return why the robot must be stopped, or None, and the joint that is furthest off."""
-        position, velocity, effort = (
-            rows[0].tolist() for rows in (state.joint_position, state.joint_velocity, state.joint_effort)
-        )
+        position, velocity, effort = reading.position.tolist(), reading.velocity.tolist(), reading.effort.tolist()
+        spec = self._spec
         error = [abs(at - sent) for at, sent in by_joint(position, setpoint)]
-        if self._tracking.holds(max(error) > self._spec.tracking_error, now):
+        if self._tracking.holds(max(error) > spec.tracking_error, now):
             return Cause.TRACKING, f"{self._worst(error)} is {max(error):.3f} off"
         speed = [abs(rate) / limit for rate, limit in by_joint(velocity, self._velocity)]
         if self._overspeed.holds(max(speed) > 1.0, now):
@@ -68,7 +67,7 @@ class BodyWatch:
         if self._pushing.holds(max(load) >= 1.0, now):
             return Cause.EFFORT, self._worst(load)
         strayed = self._strayed(position)
-        if self._outside.holds(max(strayed) > self._spec.stray, now):
+        if self._outside.holds(max(strayed) > spec.stray, now):
             return Cause.OUTSIDE, f"{self._worst(strayed)} went {max(strayed):.3f} further out"
         return None, ""
 
@@ -81,11 +80,14 @@ class BodyWatch:
         A robot may be armed outside; from there it may only come back.
         """
         rows = by_joint(position, self._limits.lower, self._limits.upper)
-        outside = [max(0.0, low - at, at - high) for at, low, high in rows]
+        outside = [low - at if at < low else at - high if at > high else 0.0 for at, low, high in rows]
+        if not any(outside):
+            self._least = outside
+            return outside
         self._least = list(map(min, self._least, outside))
         return [out - least for out, least in by_joint(outside, self._least)]
 
-    def pushing(self, state: RobotState) -> list[float]:
+    def pushing(self, reading: JointReading) -> list[float]:
         """Return of each joint at its effort limit the direction (-1 or 1) in which it pushes, of the others 0."""
-        rows = by_joint(state.joint_effort[0].tolist(), self._limits.effort)
+        rows = by_joint(reading.effort.tolist(), self._limits.effort)
         return [math.copysign(1.0, effort) if abs(effort) >= limit else 0.0 for effort, limit in rows]

@@ -44,7 +44,7 @@ def guarded(body: LinkBody, spec: SafetySpec = SPEC, clearance: float = 0.25) ->
 
 
 def forbidden(guard: Guard, rest: list[float], rest_before: list[float]) -> Limit:
-    return guard.forbids(rest, lambda: [still(rest)], rest_before, lambda: [still(rest_before)])
+    return guard.forbids(rest, lambda: [still(rest)], lambda: rest_before, lambda: [still(rest_before)])
 
 
 # The links themselves.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ppo_robot.safety.body import LinkBody
-from ppo_robot.safety.guard import Guard, Way
+from ppo_robot.safety.guard import Guard, Rest, Way
 from ppo_robot.safety.limits import SafetyLimits, make_limits
 from ppo_robot.safety.reasons import Limit
 from ppo_robot.safety.setpoint import Setpoint
@@ -197,11 +197,11 @@ def test_a_velocity_that_yet_rises_beyond_its_limit_is_seen() -> None:
     # 15 rad/s^2 at 300 rad/s^3 add 0.375 rad/s; 5 at 100 add 0.125, 60 at 3000 add 0.6.
     for sign in (1.0, -1.0):
         at = Setpoint(STILL, (sign * 2.625, sign * 0.875, sign * 5.4), (sign * 15.0, sign * 5.0, sign * 60.0))
-        assert _peak_velocity(at, LIMITS) == (False, False, False)
+        assert _peak_velocity(at, LIMITS) == [False, False, False]
         over = Setpoint(STILL, (sign * 2.6251, sign * 0.875, sign * 5.4001), at.acceleration)
-        assert _peak_velocity(over, LIMITS) == (True, False, True)
+        assert _peak_velocity(over, LIMITS) == [True, False, True]
         falling = Setpoint(STILL, (sign * 3.0, sign * 1.0, sign * 6.0), tuple(-a for a in at.acceleration))
-        assert _peak_velocity(falling, LIMITS) == (False, False, False)
+        assert _peak_velocity(falling, LIMITS) == [False, False, False]
 
 
 def test_a_target_outside_is_one_at_the_limit_that_rests() -> None:
@@ -308,8 +308,8 @@ def test_outside_its_limits_a_joint_has_a_limit_that_follows_it_inward() -> None
 class WatchedGuard(Guard):
     """A guard that keeps what the stepper asked it last."""
 
-    def forbids(self, rest: list[float], way: Way, rest_before: list[float], way_before: Way) -> Limit:
-        self.rests, self.ways = (rest[1], rest_before[1]), (list(way()), list(way_before()))
+    def forbids(self, rest: list[float], way: Way, rest_before: Rest, way_before: Way) -> Limit:
+        self.rests, self.ways = (rest[1], rest_before()[1]), (list(way()), list(way_before()))
         return super().forbids(rest, way, rest_before, way_before)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ppo_robot.joint_input import JointReading
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import Cause
 from ppo_robot.safety.watch import BodyWatch, Lasting
 from ppo_robot.spec.safety import SafetySpec
-from ppo_robot.state import RobotState
 
 LIMITS = SafetyLimits(
     ("shoulder", "elbow"), (-1.0, -2.0), (1.0, 2.0), (2.0, 4.0), (15.0, 20.0), (300.0, 400.0), (50.0, 20.0)
@@ -22,8 +22,8 @@ HERE = (0.0, 0.0)
 
 def state(
     position: tuple[float, float] = HERE, velocity: tuple[float, float] = HERE, effort: tuple[float, float] = HERE
-) -> RobotState:
-    return RobotState.of_joints(np.array(position), np.array(velocity), np.array(effort), 1.0, 0.0)
+) -> JointReading:
+    return JointReading(np.array(position), np.array(velocity), np.array(effort), 1.0, 10.0, 1.0)
 
 
 def test_what_lasts_as_long_as_is_allowed_is_too_long() -> None:
@@ -68,7 +68,7 @@ def test_what_is_never_allowed_is_too_long_at_once() -> None:
     ],
 )
 def test_each_is_tolerated_up_to_its_bound_and_beyond_it_for_its_time(
-    inside: RobotState, outside: RobotState, allowed: float, cause: Cause, detail: str
+    inside: JointReading, outside: JointReading, allowed: float, cause: Cause, detail: str
 ) -> None:
     watch = BodyWatch(LIMITS, SPEC)
     for now in (10.0, 12.0, 14.0):
