@@ -166,7 +166,7 @@ def test_a_replay_of_the_rows_gives_every_cycle_again_bit_for_bit(run: Run) -> N
     assert {verdict.state for verdict in again} == set(State)
     cycles = {name: values[columns["kind"] == Kind.CYCLE] for name, values in columns.items()}
     for row, (first, second) in enumerate(zip(run.verdicts, again, strict=True)):
-        assert dataclasses.replace(first, detail="") == dataclasses.replace(second, detail="")
+        assert first._replace(detail="") == second._replace(detail="")
         assert list(State)[int(cycles["state"][row])] is second.state
         assert ([None, *Cause][int(cycles["cause"][row])]) is second.cause
         assert cycles["changed"][row] == second.changed
