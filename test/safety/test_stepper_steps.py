@@ -181,6 +181,23 @@ def test_a_target_that_turns_is_followed_with_its_acceleration() -> None:
         assert not refused
 
 
+def test_to_catch_up_with_a_target_that_slows_down_less_speed_is_left() -> None:
+    for side in (1.0, -1.0):  # 20 rad/s^2 for 4 ms: it was faster by 0.08 rad/s when the step began
+        rows, refused = follow(side * -2.9, side * 0.5, side * 5.0, side * -20.0, 100)
+        assert 5.85 < side * rows[-1, 1] <= 5.92
+        assert not refused
+
+
+def test_of_a_target_that_is_too_fast_a_share_is_followed_now_and_a_period_ago() -> None:
+    # 2 % of 1 rad/s are left at 100 rad/s^3: a^2 / 200 = 0.98 x 0.02, a = 1.98 rad/s^2, which is 7.9 mrad/s in 4 ms.
+    stepper, room, turning = make(), (-1.0, 1.0, 1.0, 50.0, 100.0), 3.92**0.5
+    for side in (1.0, -1.0):
+        faster = stepper._aim(room, 0.5, side * 2.0, side * 3.0, 1.0)
+        assert faster == pytest.approx((0.5, side * 0.98, side * turning, 1.0))
+        slower = stepper._aim(room, 0.5, side * 2.0, side * -3.0, 1.0)
+        assert slower == pytest.approx((0.5, side * (0.98 - turning * PERIOD), side * -turning, 1.0))
+
+
 def test_the_acceleration_of_a_target_leaves_room_for_its_velocity() -> None:
     # From 0.5 to 0.98 of what is left to 1 rad/s at 100 rad/s^3: a^2 / 200 = 0.49, a = 9.899 rad/s^2.
     for velocity in (0.5, -0.5):
