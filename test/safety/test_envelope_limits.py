@@ -8,8 +8,10 @@ import pytest
 from envelope_bench import CONTROL, PERIOD, SPEC, Bench
 
 from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.curve import Reference
 from ppo_robot.safety.limits import make_limits
-from ppo_robot.safety.reasons import Cause, Limit, State
+from ppo_robot.safety.reasons import FREE, Cause, Limit, State
+from ppo_robot.safety.setpoint import Setpoint
 from ppo_robot.spec.robot import RobotSpec
 
 # Blending.
@@ -245,3 +247,19 @@ def test_without_a_body_links_may_do_as_they_like(rail_robot: RobotSpec) -> None
     spec = dataclasses.replace(SPEC, position_margin=0.0)
     bench = Bench(spec, make_limits(rail_robot, spec))
     assert bench.active().envelope.guard is None
+
+
+def test_a_joint_that_is_where_it_was_asked_to_be_may_be_limited_all_the_same() -> None:
+    envelope = Bench().active().envelope
+    envelope.stepper.setpoint = Setpoint((0.5, -0.25), (0.0, 0.0), (0.0, 0.0))
+    still, near = [0.0, 0.0], SPEC.intervention / 2.0
+
+    def why(position: list[float], refused: tuple[bool, bool] = (False, False)) -> tuple[Limit, ...]:
+        return envelope._why(Reference(position, still, still), refused, blending=False)
+
+    assert why([0.5 + near, -0.25 - near]) == (FREE, FREE)
+    assert why([0.5, -0.25], (False, True)) == (FREE, Limit.STOP)
+    assert why([-0.5, 0.25]) == (Limit.DYNAMICS, Limit.DYNAMICS)
+    envelope._pushing = [0.0, 1.0]
+    assert why([0.5, -0.25 + near]) == (FREE, Limit.EFFORT)
+    assert why([0.5, -0.25 - near]) == (FREE, FREE)
