@@ -133,6 +133,8 @@ class SafetyNode(Node):
         if self._loop is not None:
             time.sleep(2.0 * self.envelope.period)  # the cycle that found it standing has sent that, too
             self._loop.stop()
+            gc.unfreeze()  # or the planner's objects outlive the interpreter, and its binding complains of them
+            gc.enable()
         last = self.adapter.end() if self.envelope.stepper.begun else None
         if last is not None:
             self._command.publish(self._message.fill(last))

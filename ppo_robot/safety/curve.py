@@ -21,9 +21,9 @@ TOLERATED = 0.5
 class Reference(NamedTuple):
     """Where the policy wants the joints at one moment: (J,) rad, rad/s, rad/s^2."""
 
-    position: list[float]
-    velocity: list[float]
-    acceleration: list[float]
+    position: Sequence[float]
+    velocity: Sequence[float]
+    acceleration: Sequence[float]
 
 
 class TargetCurve:
@@ -77,11 +77,14 @@ class TargetCurve:
             points, along = [*points[1:], points[-1]], along - 1.0
         u = min(max(along, 0.0), 1.0)
         v = 1.0 - u
-        weights = v**3 / 6.0, (3.0 * u**3 - 6.0 * u * u + 4.0) / 6.0, (3.0 * v**3 - 6.0 * v * v + 4.0) / 6.0, u**3 / 6.0
-        slopes = [one / period for one in (-v * v / 2.0, 1.5 * u * u - 2.0 * u, 2.0 * v - 1.5 * v * v, u * u / 2.0)]
-        bends = [one / period**2 for one in (v, 3.0 * u - 2.0, 3.0 * v - 2.0, u)]
-        columns = list(by_joint(*points))
-        position, velocity, acceleration = (
-            [e * a + f * b + g * c + h * d for a, b, c, d in columns] for e, f, g, h in (weights, slopes, bends)
-        )
-        return Reference(position, velocity, acceleration)
+        uu, vv, rate, rates = u * u, v * v, 1.0 / period, 1.0 / (period * period)
+        # The weights of the four targets in the position, the velocity and the acceleration.
+        p, s = v * vv / 6.0, u * uu / 6.0
+        q, r = (3.0 * u * uu - 6.0 * uu + 4.0) / 6.0, (3.0 * v * vv - 6.0 * vv + 4.0) / 6.0
+        i, j, k, m = -0.5 * vv * rate, (1.5 * uu - 2.0 * u) * rate, (2.0 * v - 1.5 * vv) * rate, 0.5 * uu * rate
+        e, f, g, h = v * rates, (3.0 * u - 2.0) * rates, (3.0 * v - 2.0) * rates, u * rates
+        rows = [
+            (p * a + q * b + r * c + s * d, i * a + j * b + k * c + m * d, e * a + f * b + g * c + h * d)
+            for a, b, c, d in by_joint(*points)
+        ]
+        return Reference(*by_joint(*rows))

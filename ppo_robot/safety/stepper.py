@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from ruckig import (
-    ControlInterface,
-    InputParameter,
-    OutputParameter,
-    Result,
-    Ruckig,
-    RuckigError,
-    Synchronization,
-    Trajectory,
-)
+from ruckig import ControlInterface, OutputParameter, Ruckig, Synchronization
 
+from ppo_robot.safety.brake import ROUNDING, Brake, found, make_input
 from ppo_robot.safety.by_joint import by_joint
 from ppo_robot.safety.guard import Guard
 from ppo_robot.safety.limits import SafetyLimits
 from ppo_robot.safety.reasons import FREE
 from ppo_robot.safety.setpoint import Setpoint
 
-ROUNDING = 1e-9
-"""rad (m): how far arithmetic alone may put the extremum of a stop beyond a limit; it does not add up over steps."""
-
-PLANNED = (Result.Working, Result.Finished)
-"""What ruckig answers when it found a trajectory."""
-
 TARGET_SHARE = 0.98
 """Of the velocity limit, what a target may move at: the rest is for catching up with it."""
 
 ACCELERATION_SHARE = 0.9
 """Of the acceleration limit, the same. Beyond it the limit, not the target, shapes the motion anyway."""
-
-PLACES = 8
-"""How many parts of equal time a stop is looked at in by a guard."""
 
 
 class Stepper:
@@ -60,12 +43,13 @@ class Stepper:
         self.latency = latency
         joints = limits.joints
         self._towards = Ruckig(joints, period)
-        self._target = _input(limits, ControlInterface.Position, Synchronization.No)
+        self._target = make_input(limits, ControlInterface.Position, Synchronization.No)
         self._next = OutputParameter(joints)
-        self._stop = _Brake(limits, Synchronization.No)
+        self._stop = Brake(limits, Synchronization.No)
         self._stop_age = 0.0
-        self._trial = _Brake(limits, Synchronization.No)
-        self._together = _Brake(limits, Synchronization.Time)
+        self._trial = Brake(limits, Synchronization.No)
+        self._together = Brake(limits, Synchronization.Time)
+        self._free = (False,) * joints
         self._room = list(by_joint(limits.lower, limits.upper, limits.velocity, limits.acceleration, limits.jerk))
         self.lower = limits.lower
         self.upper = limits.upper
@@ -113,9 +97,8 @@ class Stepper:
         """
         self.forbidden = FREE
         joints, shares = self.limits.joints, [speed] * self.limits.joints if isinstance(speed, float) else speed
-        aims = [self._aim(*row) for row in by_joint(self._room, position, velocity, acceleration, shares)]
-        self._see_from(aims)
-        if _found(self._towards.update, self._target, self._next):
+        aims = self._see_from_targets(position, velocity, acceleration, shares)
+        if found(self._towards.update, self._target, self._next):
             ahead = self._next
             new = by_joint(aims, ahead.new_position, ahead.new_velocity, ahead.new_acceleration)
             wanted = Setpoint(*by_joint(*[(aim[0] + p, aim[1] + v, aim[2] + a) for aim, p, v, a in new]))
@@ -125,46 +108,38 @@ class Stepper:
         self._go_on_stopping()
         return (True,) * joints
 
-    def _aim(
-        self, room: tuple[float, ...], position: float, velocity: float, acceleration: float, speed: float
-    ) -> tuple[float, float, float, float]:
-        """Return position, velocity and acceleration of a target that a joint can follow, and the velocity limit.
-
-        Written without `min` and `max`, whose calls alone were a tenth of the envelope's cycle.
-        """
-        low, high, limit, largest, jerk = room
-        fastest = speed * limit
-        if not low < position < high:  # a target does not move on beyond its limit; what is no number stays that
-            return (low if position <= low else high if position >= high else position), 0.0, 0.0, fastest
-        most = TARGET_SHARE * fastest
-        moving = -most if velocity < -most else most if velocity > most else velocity
-        turning = _reachable(acceleration, moving, fastest, largest, jerk)
-        # A period ago it may not have been faster either, or nothing would be left for catching up with it.
-        change = turning * self.period
-        least, most = change - most, change + most
-        return position, least if moving < least else most if moving > most else moving, turning, fastest
-
-    def _see_from(self, aims: Sequence[tuple[float, float, float, float]]) -> None:
+    def _see_from_targets(
+        self,
+        position: Sequence[float],
+        velocity: Sequence[float],
+        acceleration: Sequence[float],
+        shares: Sequence[float],
+    ) -> list[tuple[float, float, float, float]]:
         """Place ruckig's problem into the frames that move with the targets, where each target rests at 0.
 
         In the robot's own frame a planner takes a moving target for one that waits where it will be, always arrives too
         late, and oscillates about it. The frame's acceleration is constant for the step, so jerks are the same in both.
+
+        Returns:
+            Position, velocity and acceleration of each frame when the step ends, and the velocity limit.
         """
         problem, now, period = self._target, self.setpoint, self.period
         half = 0.5 * period**2
-        rows = []
-        for (p, v, a, fast), at, rate, change, most in by_joint(
-            aims, now.position, now.velocity, now.acceleration, self.limits.acceleration
+        aims, rows = [], []
+        for room, target, rate, turning, share, at, v_now, a_now in by_joint(
+            self._room, position, velocity, acceleration, shares, now.position, now.velocity, now.acceleration
         ):
+            aim = p, v, a, fast = _aim(room, target, rate, turning, share, period)
             start = v - a * period  # of the frame: its velocity when the step begins
             fastest, slowest = (start, v) if start > v else (v, start)
-            least = (1.0 - TARGET_SHARE) * fast
+            least, most = (1.0 - TARGET_SHARE) * fast, room[3]
             up, down = fast - fastest, fast + slowest
+            aims.append(aim)
             rows.append(
                 (
                     at - (p - v * period + half * a),
-                    rate - start,
-                    change - a,
+                    v_now - start,
+                    a_now - a,
                     up if up > least else least,
                     -(down if down > least else least),
                     most - a,
@@ -180,6 +155,7 @@ class Stepper:
             problem.max_acceleration,
             problem.min_acceleration,
         ) = by_joint(*rows)
+        return aims
 
     def stop(self) -> None:
         """Take one step of a stop: all joints come to rest together where the limits leave room for that."""
@@ -199,8 +175,10 @@ class Stepper:
         So would one whose velocity peaks beyond its limit before it falls: a setpoint where the target's own
         acceleration was reached within the period goes on with it to the period's end.
         """
-        peaks = _peak_velocity(wanted, self.limits)
         late = self.latency
+        if _surely_stops(wanted, late, self.lower, self.upper, self.limits):
+            return self._free
+        peaks = _peak_velocity(wanted, self.limits)
         if late > 0.0:  # the acceleration of now goes on meanwhile
             motion = by_joint(wanted.position, wanted.velocity, wanted.acceleration)
             wanted = Setpoint(
@@ -251,76 +229,6 @@ class Stepper:
             self.upper = tuple(map(max, limits.upper, map(min, self.upper, setpoint.position)))
 
 
-class _Brake:
-    """The fastest stop from a setpoint, or with Synchronization.Time the fastest in which all joints rest together.
-
-    Planned from position zero and moved there afterwards: ruckig 0.19 takes the extrema of a trajectory to velocity
-    zero for its own target position, 0, where it should take the end.
-    """
-
-    def __init__(self, limits: SafetyLimits, synchronization: Synchronization) -> None:
-        self._planner = Ruckig(limits.joints)
-        self._input = _input(limits, ControlInterface.Velocity, synchronization)
-        self._trajectory = Trajectory(limits.joints)
-        self._origin: tuple[float, ...] = (0.0,) * limits.joints
-
-    def plan(self, setpoint: Setpoint) -> bool:
-        """Plan the stop from a setpoint; return whether there is one."""
-        self._origin = setpoint.position
-        self._input.current_velocity = setpoint.velocity
-        self._input.current_acceleration = setpoint.acceleration
-        return _found(self._planner.calculate, self._input, self._trajectory)
-
-    def at(self, time: float) -> Setpoint:
-        """Return the setpoint `time` s after the beginning; behind the end it rests."""
-        position, velocity, acceleration = self._trajectory.at_time(time)
-        moved = tuple([p + origin for p, origin in by_joint(position, self._origin)])
-        return Setpoint(moved, tuple(velocity), tuple(acceleration))
-
-    def end(self, setpoint: Setpoint, late: float) -> list[float]:
-        """Return where each joint rests, (J,) rad, if the stop from `setpoint` on it begins `late` s later.
-
-        To first order in what the velocity changes meanwhile, which a guard's own margins cover.
-        """
-        ends = self._trajectory.at_time(self._trajectory.duration)[0]
-        rows = by_joint(self._origin, ends, setpoint.velocity)
-        return [origin + end + v * late for origin, end, v in rows]
-
-    def way(self, setpoint: Setpoint, age: float) -> list[Setpoint]:
-        """Return the setpoint that lies `age` s along the stop, and those behind it at equal times up to the end."""
-        part = max(0.0, self._trajectory.duration - age) / PLACES
-        return [setpoint, *(self.at(age + part * place) for place in range(1, PLACES))]
-
-    def leaves(self, lower: Sequence[float], upper: Sequence[float]) -> list[bool]:
-        """Return of each joint whether it leaves its limits on the way, or at the end of it."""
-        trajectory = self._trajectory
-        ends = trajectory.at_time(trajectory.duration)[0]
-        rows = by_joint(self._origin, trajectory.position_extrema, ends, lower, upper)
-        return [
-            at + (found.min if found.min < end else end) < low - ROUNDING
-            or at + (found.max if found.max > end else end) > high + ROUNDING
-            for at, found, end, low, high in rows
-        ]
-
-
-def _found(plan: Callable[..., Result], *arguments: object) -> bool:
-    """Return whether ruckig found a trajectory; some of its error codes come as an exception of the binding."""
-    try:
-        return plan(*arguments) in PLANNED
-    except (RuckigError, ValueError):
-        return False
-
-
-def _input(limits: SafetyLimits, interface: ControlInterface, synchronization: Synchronization) -> InputParameter:
-    parameters = InputParameter(limits.joints)
-    parameters.control_interface = interface
-    parameters.synchronization = synchronization
-    parameters.max_velocity = list(limits.velocity)
-    parameters.max_acceleration = list(limits.acceleration)
-    parameters.max_jerk = list(limits.jerk)
-    return parameters
-
-
 def _mixed(choose: Sequence[bool], chosen: Setpoint, otherwise: Setpoint) -> Setpoint:
     return Setpoint(
         *(
@@ -340,12 +248,52 @@ def _peak_velocity(setpoint: Setpoint, limits: SafetyLimits) -> list[bool]:
     return [abs(v + a * abs(a) / (2.0 * jerk)) > most * (1.0 + ROUNDING) for v, a, jerk, most in rows]
 
 
+def _aim(
+    room: tuple[float, ...], position: float, velocity: float, acceleration: float, share: float, period: float
+) -> tuple[float, float, float, float]:
+    """Return position, velocity and acceleration of a target that a joint can follow, and the velocity limit.
+
+    Written without `min` and `max`, whose calls alone were a tenth of the envelope's cycle.
+    """
+    low, high, limit, largest, jerk = room
+    fastest = share * limit
+    if not low < position < high:  # a target does not move on beyond its limit; what is no number stays that
+        return (low if position <= low else high if position >= high else position), 0.0, 0.0, fastest
+    most = TARGET_SHARE * fastest
+    moving = -most if velocity < -most else most if velocity > most else velocity
+    turning = _reachable(acceleration, moving, fastest, largest, jerk)
+    # A period ago it may not have been faster either, or nothing would be left for catching up with it.
+    change = turning * period
+    least, most = change - most, change + most
+    return position, least if moving < least else most if moving > most else moving, turning, fastest
+
+
+def _surely_stops(
+    setpoint: Setpoint, late: float, lower: Sequence[float], upper: Sequence[float], limits: SafetyLimits
+) -> bool:
+    """Return whether it takes no plan to see that all joints keep to their limits if they stop `late` s later.
+
+    Until the stop begins a velocity changes by late |a|, and by at most a^2 / 2 jerk before its fall begins: that sum
+    is a speed `s` that is not exceeded. A stop takes no longer than |a| / jerk to bring the acceleration to zero and
+    s / largest + largest / jerk to bring the velocity there. Mostly true, and a fifth of the work of planning.
+    """
+    for p, v, a, low, high, fastest, largest, jerk in by_joint(
+        *setpoint, lower, upper, limits.velocity, limits.acceleration, limits.jerk
+    ):
+        bend = abs(a)
+        speed = abs(v) + late * bend + bend * bend / (2.0 * jerk)
+        way = speed * (late + bend / jerk + speed / largest + largest / jerk)
+        if not (speed <= fastest and low <= p - way and p + way <= high):
+            return False
+    return True
+
+
 def _reachable(acceleration: float, velocity: float, fastest: float, largest: float, jerk: float) -> float:
     """Return the acceleration nearest to the given at which a joint can move at `velocity` within its limits.
 
     It was reached from, and goes back to, zero at the jerk limit; the velocity changes by a^2 / 2 jerk meanwhile.
     """
-    slack = max(0.0, fastest - abs(velocity))
-    room, most = (2.0 * jerk * TARGET_SHARE * slack) ** 0.5, ACCELERATION_SHARE * largest
+    slack, most = fastest - abs(velocity), ACCELERATION_SHARE * largest
+    room = (2.0 * jerk * TARGET_SHARE * slack) ** 0.5 if slack > 0.0 else 0.0
     room = most if room > most else room
     return -room if acceleration < -room else room if acceleration > room else acceleration

@@ -41,6 +41,7 @@ class BodyWatch:
         self._limits = limits
         self._velocity = [spec.overspeed * limit for limit in limits.velocity]
         self._names = limits.joint_names
+        self._inside = [0.0] * limits.joints
         self._spec = spec
         self.forget()
 
@@ -56,6 +57,11 @@ class BodyWatch:
     def check(self, reading: JointReading, setpoint: Sequence[float], now: float) -> tuple[Cause | None, str]:
         """Return why the robot must be stopped, or None, and the joint that is furthest off."""
         position, velocity, effort = reading.position.tolist(), reading.velocity.tolist(), reading.effort.tolist()
+        if self._well(position, velocity, effort, setpoint):
+            for lasting in (self._tracking, self._overspeed, self._pushing, self._outside):
+                lasting.holds(False, now)
+            self._least = self._inside
+            return None, ""
         spec = self._spec
         error = [abs(at - sent) for at, sent in by_joint(position, setpoint)]
         if self._tracking.holds(max(error) > spec.tracking_error, now):
@@ -70,6 +76,19 @@ class BodyWatch:
         if self._outside.holds(max(strayed) > spec.stray, now):
             return Cause.OUTSIDE, f"{self._worst(strayed)} went {max(strayed):.3f} further out"
         return None, ""
+
+    def _well(
+        self, position: Sequence[float], velocity: Sequence[float], effort: Sequence[float], setpoint: Sequence[float]
+    ) -> bool:
+        """Return whether nothing at all is wrong, which is mostly so and told by one pass over the joints."""
+        limits, allowed = self._limits, self._spec.tracking_error
+        for at, sent, rate, fastest, torque, strongest, low, high in by_joint(
+            position, setpoint, velocity, self._velocity, effort, limits.effort, limits.lower, limits.upper
+        ):
+            near = -allowed <= at - sent <= allowed and low <= at <= high
+            if not (near and -fastest <= rate <= fastest and -strongest < torque < strongest):
+                return False
+        return True
 
     def _worst(self, values: Sequence[float]) -> str:
         return self._names[values.index(max(values))]

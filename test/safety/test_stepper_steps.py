@@ -7,13 +7,17 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from ruckig import Synchronization
 
 from ppo_robot.safety.body import LinkBody
+from ppo_robot.safety.brake import ROUNDING, Brake
 from ppo_robot.safety.guard import Guard, Rest, Way
 from ppo_robot.safety.limits import SafetyLimits, make_limits
 from ppo_robot.safety.reasons import Limit
 from ppo_robot.safety.setpoint import Setpoint
-from ppo_robot.safety.stepper import ROUNDING, TARGET_SHARE, Stepper, _peak_velocity, _reachable
+from ppo_robot.safety.stepper import TARGET_SHARE, Stepper, _aim, _peak_velocity, _reachable, _surely_stops
 from ppo_robot.safety.witness import Bounds, judge_setpoints, stop_extrema
 from ppo_robot.spec.robot import RobotSpec
 from ppo_robot.spec.safety import SafetySpec
@@ -190,11 +194,11 @@ def test_to_catch_up_with_a_target_that_slows_down_less_speed_is_left() -> None:
 
 def test_of_a_target_that_is_too_fast_a_share_is_followed_now_and_a_period_ago() -> None:
     # 2 % of 1 rad/s are left at 100 rad/s^3: a^2 / 200 = 0.98 x 0.02, a = 1.98 rad/s^2, which is 7.9 mrad/s in 4 ms.
-    stepper, room, turning = make(), (-1.0, 1.0, 1.0, 50.0, 100.0), 3.92**0.5
+    room, turning = (-1.0, 1.0, 1.0, 50.0, 100.0), 3.92**0.5
     for side in (1.0, -1.0):
-        faster = stepper._aim(room, 0.5, side * 2.0, side * 3.0, 1.0)
+        faster = _aim(room, 0.5, side * 2.0, side * 3.0, 1.0, PERIOD)
         assert faster == pytest.approx((0.5, side * 0.98, side * turning, 1.0))
-        slower = stepper._aim(room, 0.5, side * 2.0, side * -3.0, 1.0)
+        slower = _aim(room, 0.5, side * 2.0, side * -3.0, 1.0, PERIOD)
         assert slower == pytest.approx((0.5, side * (0.98 - turning * PERIOD), side * -turning, 1.0))
 
 
@@ -219,6 +223,54 @@ def test_a_velocity_that_yet_rises_beyond_its_limit_is_seen() -> None:
         assert _peak_velocity(over, LIMITS) == [True, False, True]
         falling = Setpoint(STILL, (sign * 3.0, sign * 1.0, sign * 6.0), tuple(-a for a in at.acceleration))
         assert _peak_velocity(falling, LIMITS) == [False, False, False]
+
+
+SLOW = SafetyLimits(("a", "b"), (-9.0, -9.0), (9.0, 9.0), (9.0, 9.0), (4.0, 4.0), (8.0, 8.0), (1.0, 1.0))
+
+
+def surely(velocity: float, acceleration: float, low: float, high: float, fastest: float = 9.0) -> tuple[bool, bool]:
+    """Return for a joint at 0.5 rad, as the first and as the second of two, whether it is sure to keep its limits."""
+    limits = dataclasses.replace(SLOW, velocity=(9.0, fastest))
+    other = dataclasses.replace(SLOW, velocity=(fastest, 9.0))
+    second = Setpoint((0.0, 0.5), (0.0, velocity), (0.0, acceleration))
+    first = Setpoint((0.5, 0.0), (velocity, 0.0), (acceleration, 0.0))
+    return (
+        _surely_stops(first, 0.25, (low, -9.0), (high, 9.0), other),
+        _surely_stops(second, 0.25, (-9.0, low), (9.0, high), limits),
+    )
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("turn", [1.0, -1.0])
+def test_a_stop_that_surely_stays_inside_takes_no_plan(side: float, turn: float) -> None:
+    # At 1 rad/s and 2 rad/s^2 with a quarter of a second to go, 4 rad/s^2 and 8 rad/s^3: a speed of 1 + 0.5 + 4 / 16
+    # = 1.75, for 0.25 + 0.25 + 1.75 / 4 + 0.5 = 1.4375 s: 2.515625 rad.
+    way = 2.515625
+    v, a = side * 1.0, turn * 2.0
+    assert surely(v, a, 0.5 - way, 0.5 + way, 1.75) == (True, True)
+    assert surely(v, a, 0.5 - way + 1e-9, 9.0) == (False, False)
+    assert surely(v, a, -9.0, 0.5 + way - 1e-9) == (False, False)
+    assert surely(v, a, -9.0, 9.0, 1.75 - 1e-9) == (False, False)
+    assert surely(math.nan, a, -9.0, 9.0) == surely(v, math.nan, -9.0, 9.0) == (False, False)
+
+
+@given(
+    velocity=st.tuples(*[st.floats(-2.0, 2.0)] * 2),
+    acceleration=st.tuples(*[st.floats(-4.0, 4.0)] * 2),
+    late=st.floats(0.0, 0.5),
+    room=st.floats(0.0, 14.0),
+)
+def test_what_surely_stops_inside_does(
+    velocity: tuple[float, float], acceleration: tuple[float, float], late: float, room: float
+) -> None:
+    at = Setpoint((0.0, 0.0), velocity, acceleration)
+    low, high = (-room, -room), (room, room)
+    assume(_surely_stops(at, late, low, high, SLOW))
+    rows = [(v * late + a * late * late / 2.0, v + a * late, a) for v, a in zip(velocity, acceleration, strict=True)]
+    behind, stop = Setpoint(*zip(*rows, strict=True)), Brake(SLOW, Synchronization.No)
+    assert not any(_peak_velocity(at, SLOW)) and not any(_peak_velocity(behind, SLOW))
+    assert stop.plan(behind)
+    assert not any(stop.leaves(low, high))
 
 
 def test_a_target_outside_is_one_at_the_limit_that_rests() -> None:
