@@ -63,6 +63,7 @@ def test_what_is_never_allowed_is_too_long_at_once() -> None:
             "shoulder at 1.20 of what is tolerated",
         ),
         (state(effort=(49.9, 19.9)), state(effort=(0.0, -20.0)), 0.75, Cause.EFFORT, "elbow"),
+        (state(effort=(49.9, 19.9)), state(effort=(0.0, 20.0)), 0.75, Cause.EFFORT, "elbow"),
         (state(effort=(49.9, 19.9)), state(effort=(60.0, 20.0)), 0.75, Cause.EFFORT, "shoulder"),
         (state(effort=(49.9, 19.9)), state(effort=(52.0, 22.0)), 0.75, Cause.EFFORT, "elbow"),
     ],
@@ -86,6 +87,17 @@ def test_the_tracking_error_is_held_against_the_setpoint() -> None:
         assert watch.check(state((0.75, -1.5)), (0.5, -1.25), now) == (None, "")
     watch.check(state((0.75, -1.5)), (0.75, -1.0), 20.0)
     assert watch.check(state((0.75, -1.5)), (0.75, -1.0), 20.5) == (Cause.TRACKING, "elbow is 0.500 off")
+    watch.check(state((0.0, 0.25)), (0.0, -0.25), 30.0)
+    assert watch.check(state((0.0, 0.25)), (0.0, -0.25), 30.5) == (Cause.TRACKING, "elbow is 0.500 off")
+
+
+def test_what_is_at_its_bound_is_tolerated_also_beside_what_is_not() -> None:
+    pushed = (50.0, 0.0)
+    for at_bound in (state((0.25, -0.25), effort=pushed), state(velocity=(2.5, -5.0), effort=pushed)):
+        watch = BodyWatch(LIMITS, SPEC)
+        for now in (10.0, 10.125, 10.5):
+            assert watch.check(at_bound, HERE, now) == (None, "")
+        assert watch.check(at_bound, HERE, 10.75) == (Cause.EFFORT, "shoulder")
 
 
 @pytest.mark.parametrize(
