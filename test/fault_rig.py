@@ -290,7 +290,10 @@ class Rig:
         lifted = time.time()
         outcome.standstill = self.record.standstill(began, lifted)
         outcome.braking = self.record.braking(began, lifted, STATE_PERIOD)
-        if not case.ends_a_process:
+        if case.ends_a_process:
+            process = self.members[case.member].process
+            until(lambda: process.poll() is not None, "the end of the process", drive)
+        else:
             self.members[case.member].signal(signal.SIGCONT)
             for name in ("states", "actions", "intruder"):
                 self.members[name].order("good")

@@ -141,6 +141,7 @@ class SafetyNode(Node):
         self._logged.flush()
         for publisher in (self._command, self._telemetry):
             publisher.wait_for_all_acked(LAST_WORD)
+        self._news.wait_until_heard(LAST_WORD)
 
     # What comes in.
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.duration import Duration
 from rclpy.node import Node
 
 from ppo_robot.nodes.ros_support import EVENTS, LATCHED
@@ -39,6 +40,11 @@ class SafetyNews:
                     if bit in limit:
                         self.limited[f"limit/{name}/{str(bit.name).lower()}"] += 1
         self.tell(verdict)
+
+    def wait_until_heard(self, timeout: Duration) -> None:
+        """Wait until everyone who listens has what was told: behind the end of the process nobody sends it again."""
+        for publisher in (self._state, self._events):
+            publisher.wait_for_all_acked(timeout)
 
     def tell(self, verdict: Verdict) -> None:
         """Publish a new state or cause; ACTIVE and LIMITED follow each other too fast to be news."""
