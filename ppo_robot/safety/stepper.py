@@ -275,7 +275,7 @@ def _surely_stops(
 
     Until the stop begins a velocity changes by late |a|, and by at most a^2 / 2 jerk before its fall begins: that sum
     is a speed `s` that is not exceeded. A stop takes no longer than |a| / jerk to bring the acceleration to zero and
-    s / largest + largest / jerk to bring the velocity there. Mostly true, and a fifth of the work of planning.
+    s / largest + largest / jerk to bring the velocity there. Mostly true, and a quarter of the work of planning.
     """
     for p, v, a, low, high, fastest, largest, jerk in by_joint(
         *setpoint, lower, upper, limits.velocity, limits.acceleration, limits.jerk
