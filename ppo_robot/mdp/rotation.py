@@ -8,32 +8,31 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+# Each entry of the matrix is a sum of two products of quaternion components, which lie side by side as (4, 4).
+_X, _Y, _Z, _W = range(4)
+_FIRST = np.array([(_Y, _Y), (_X, _Y), (_X, _Z), (_X, _Y), (_X, _X), (_Y, _Z), (_X, _Z), (_Y, _Z), (_X, _X)]) @ (4, 1)
+_SECOND = np.array([(_Z, _Z), (_W, _Z), (_W, _Y), (_W, _Z), (_Z, _Z), (_W, _X), (_W, _Y), (_W, _X), (_Y, _Y)]) @ (4, 1)
+_SIGN = np.array([1.0, -1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0])
+
+
 def rotation_matrix(quaternion: Array) -> Array:
     """Return the matrices (B, 3, 3) that take body vectors to the world, of unit quaternions (B, 4) xyzw."""
-    x, y, z, w = quaternion.T
-    out = np.empty((len(quaternion), 3, 3))
-    out[:, 0, 0] = 1.0 - 2.0 * (y * y + z * z)
-    out[:, 0, 1] = 2.0 * (x * y - w * z)
-    out[:, 0, 2] = 2.0 * (x * z + w * y)
-    out[:, 1, 0] = 2.0 * (x * y + w * z)
-    out[:, 1, 1] = 1.0 - 2.0 * (x * x + z * z)
-    out[:, 1, 2] = 2.0 * (y * z - w * x)
-    out[:, 2, 0] = 2.0 * (x * z - w * y)
-    out[:, 2, 1] = 2.0 * (y * z + w * x)
-    out[:, 2, 2] = 1.0 - 2.0 * (x * x + y * y)
-    return out
+    product = ((2.0 * quaternion)[:, :, None] * quaternion[:, None, :]).reshape(-1, 16)
+    out = product[:, _FIRST] + _SIGN * product[:, _SECOND]
+    out[:, ::4] = 1.0 - out[:, ::4]
+    return out.reshape(-1, 3, 3)
 
 
 def to_world(matrix: Array, vector: Array) -> Array:
     """Return R v for matrices (B, 3, 3) and body vectors (B, 3)."""
-    x, y, z = (vector[:, axis, None] for axis in range(3))
-    return matrix[:, :, 0] * x + matrix[:, :, 1] * y + matrix[:, :, 2] * z
+    part = matrix * vector[:, None, :]
+    return part[:, :, 0] + part[:, :, 1] + part[:, :, 2]
 
 
 def to_body(matrix: Array, vector: Array) -> Array:
     """Return R^T v for matrices (B, 3, 3) and world vectors (B, 3)."""
-    x, y, z = (vector[:, axis, None] for axis in range(3))
-    return matrix[:, 0] * x + matrix[:, 1] * y + matrix[:, 2] * z
+    part = matrix * vector[:, :, None]
+    return part[:, 0] + part[:, 1] + part[:, 2]
 
 
 def multiply(first: Array, second: Array) -> Array:

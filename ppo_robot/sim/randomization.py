@@ -15,6 +15,7 @@ from ppo_robot.sim.curriculum import movable_ends
 from ppo_robot.sim.draw_table import DrawTable, StepDraws
 from ppo_robot.sim.draws import bind, parameter_labels
 from ppo_robot.sim.intervals import Intervals
+from ppo_robot.sim.joined import Joined
 from ppo_robot.sim.randomness import EpisodeStreams
 from ppo_robot.spec.kinds import AnyTask
 from ppo_robot.spec.randomization import PARAMETERS
@@ -79,9 +80,7 @@ class Randomization:
         self._of: dict[str, list[int]] = {}
         for index, entry in enumerate(self.entries):
             self._of.setdefault(entry.parameter, []).append(index)
-        self._joined: list[str] = []  # parameters that are not simply a part of `drawn`
-        self.values: dict[str, Array] = {name: self._bind_values(name, batch) for name in self._of}
-        self._moving = [name for name in self._joined if self._moves(name)]
+        self.values: dict[str, Array] = self._bind_values(batch)
         self.dropped = np.zeros(batch, dtype=bool) if "dropout_probability" in self.values else None
         self.pinned = 0.0
         self.boundary = np.full(batch, -1)
@@ -132,7 +131,7 @@ class Randomization:
         self._held[rows] = 0
         if self.dropped is not None:
             self.dropped[rows] = False
-        self._join(self._joined, rows)
+        self._joined.join(self.drawn, rows)
         self._hand_out(rows, rows)
 
     def on_step(self, truth: RobotState) -> None:
@@ -141,7 +140,7 @@ class Randomization:
             return
         self._steps.draw(self.drawn, self._all)
         fired = self._intervals.advance(self.drawn)
-        self._join(self._moving, self._all)
+        self._joined.join_moving(self.drawn, self._all)
         self._hand_out(fired, self._all if self._when["step"] else fired)  # at each step no plant draws anything
         self._set_period()
         self._set_load(truth)
@@ -209,33 +208,18 @@ class Randomization:
         self._intervals = Intervals(*own["interval"], self._streams, self._period, batch)
         self.set_share(np.ones((len(self.entries), 2)))
 
-    def _bind_values(self, name: str, batch: int) -> Array:
-        """Return the values (B, w) of a parameter: a part of `drawn` itself where one entry draws all of them."""
-        facts, indices = PARAMETERS[name], self._of[name]
-        width = len(parameter_labels(facts, self._model.spec))
-        entry = self.entries[indices[0]]
-        if len(indices) == 1 and len(entry.columns) == width:
-            return self.drawn[:, self._place[indices[0]]]
-        self._joined.append(name)
-        return np.full((batch, width), entry.nominal)
-
-    def _join(self, names: Sequence[str], rows: Rows) -> None:
-        """Combine the entries of parameters that have several, or one that is not for all joints or links."""
-        for name in names:
-            facts, first = PARAMETERS[name], self.entries[self._of[name][0]]
-            value = np.full((len(rows), self.values[name].shape[1]), first.nominal)
-            for index in self._of[name]:
-                entry, drawn = self.entries[index], self.drawn[rows, self._place[index]]
-                if facts.meets == "factor":
-                    value[:, entry.columns] *= drawn
-                elif facts.meets == "offset":
-                    value[:, entry.columns] += drawn
-                else:
-                    value[:, entry.columns] = drawn
-            self.values[name][rows] = np.minimum(np.maximum(value, facts.low), facts.high)
-
-    def _moves(self, name: str) -> bool:
-        return any(self.entries[index].spec.when in ("interval", "step") for index in self._of[name])
+    def _bind_values(self, batch: int) -> dict[str, Array]:
+        """Return the values (B, w) of each parameter: a part of `drawn` itself where one entry draws all of them."""
+        own: dict[str, Array] = {}
+        parts = []
+        for name, indices in self._of.items():
+            width = len(parameter_labels(PARAMETERS[name], self._model.spec))
+            if len(indices) == 1 and len(self.entries[indices[0]].columns) == width:
+                own[name] = self.drawn[:, self._place[indices[0]]]
+            else:
+                parts.append((name, width, [(self.entries[index], self._place[index]) for index in indices]))
+        self._joined = Joined(parts, batch)
+        return {name: own[name] if name in own else self._joined.values[name] for name in self._of}
 
     def _hand_out(self, plant_rows: Rows, path_rows: Rows) -> None:
         if self._plant is not None and len(plant_rows):

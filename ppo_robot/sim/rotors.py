@@ -13,6 +13,8 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 _LEAST = 1e-12
+_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])
+"""Axes that follow and precede x, y, z: a cross product is v[_NEXT] w[_LAST] - v[_LAST] w[_NEXT]."""
 
 
 class Mixer:
@@ -33,15 +35,16 @@ class Mixer:
         inverse, low, high = self._inverse, self._lower, self._upper
         lift = wrench[:, :1] / self._rotors
         tip = wrench[:, 1, None] * inverse[:, 1] + wrench[:, 2, None] * inverse[:, 2]
-        span = tip.max(axis=1) - tip.min(axis=1)
-        tip = tip * np.minimum(1.0, (high - low) / np.maximum(span, _LEAST))[:, None]
+        most, least = _across(np.maximum, tip), _across(np.minimum, tip)
+        shrink = np.minimum(1.0, (high - low) / np.maximum(most - least, _LEAST))
         # Roll and pitch come before lift: it is shifted until they fit.
-        lift = np.minimum(np.maximum(lift, low - tip.min(axis=1, keepdims=True)), high - tip.max(axis=1, keepdims=True))
-        thrust = lift + tip
+        lift = np.minimum(np.maximum(lift, low - shrink * least), high - shrink * most)
+        thrust = lift + tip * shrink
         turn = wrench[:, 3, None] * inverse[:, 3]
+        size = np.abs(turn)
         room = np.where(turn > 0.0, high - thrust, thrust - low)
-        fits = np.where(np.abs(turn) > _LEAST, np.maximum(room, 0.0) / np.maximum(np.abs(turn), _LEAST), 1.0)
-        thrust = thrust + turn * np.minimum(1.0, fits.min(axis=1))[:, None]
+        fits = np.where(size > _LEAST, np.maximum(room, 0.0) / np.maximum(size, _LEAST), 1.0)
+        thrust = thrust + turn * np.minimum(1.0, _across(np.minimum, fits))
         return np.minimum(np.maximum(thrust, low), high)
 
 
@@ -89,11 +92,20 @@ class Motors:
         self._gain[rows] = np.where(self._constant * factor > 0.0, gain, 1.0)
 
 
+def _across(pick: np.ufunc, value: Array) -> Array:
+    """Return the largest or the smallest (B, 1) of each row of a few columns (B, n), which `reduce` is slow at."""
+    found: Array = value[:, :1]
+    for column in range(1, value.shape[1]):
+        found = pick(found, value[:, column, None])
+    return found
+
+
 def wrench_of(allocation: Array, thrust: Array) -> Array:
     """Return collective thrust and torques (B, 4) of thrusts (B, n), adding in an order that no batch size changes."""
-    total = thrust[:, 0, None] * allocation[:, 0]
+    part = thrust[:, None, :] * allocation
+    total: Array = part[:, :, 0]
     for rotor in range(1, thrust.shape[1]):
-        total = total + thrust[:, rotor, None] * allocation[:, rotor]
+        total = total + part[:, :, rotor]
     return total
 
 
@@ -111,12 +123,5 @@ class RateLoop:
         """Return torques (B, 3) N·m for wanted and present body rates (B, 3) rad/s."""
         inertia = self._inertia
         spin = inertia * rate
-        gyroscopic = np.stack(
-            [
-                rate[:, 1] * spin[:, 2] - rate[:, 2] * spin[:, 1],
-                rate[:, 2] * spin[:, 0] - rate[:, 0] * spin[:, 2],
-                rate[:, 0] * spin[:, 1] - rate[:, 1] * spin[:, 0],
-            ],
-            axis=1,
-        )
+        gyroscopic = rate[:, _NEXT] * spin[:, _LAST] - rate[:, _LAST] * spin[:, _NEXT]
         return inertia * self._gain * (wanted - rate) + gyroscopic
