@@ -9,8 +9,6 @@ from pathlib import Path
 HELP = "train the reaching arm, evaluate it and report on it"
 EXAMPLE = "ppo-robot demo --out runs/demo"
 
-DEMO_BAR = 0.99
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add where it goes, and the seed."""
@@ -44,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"took             {(time.monotonic() - began) / 60.0:.1f} min")
     print(f"bundle           {directory / runs.BUNDLE}")
     print(f"report           {page}   <- open this")
-    passed = result["evaluation"]["success_rate"] >= DEMO_BAR
+    passed = result["evaluation"]["success_rate"] >= result["success_bar"]
     return EXIT_GOOD if passed else EXIT_NOT_GOOD_ENOUGH
 
 
@@ -60,7 +58,8 @@ def _place(args: argparse.Namespace) -> tuple[Path, bool]:
         if not finished and any((directory / CHECKPOINTS).glob("iteration_*.json")):
             return directory, True
         directory = directory.with_name(f"{directory.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    overrides = [f"training.evaluation.stop_success_rate={DEMO_BAR}"]
+    bar = load_experiment("reach", "arm6", "default").task.success.bar
+    overrides = [f"training.evaluation.stop_success_rate={bar}"]
     experiment = load_experiment("reach", "arm6", "default", args.seed, overrides)
     runs.create(experiment, directory, f"ppo-robot demo --seed {args.seed}")
     return directory, False

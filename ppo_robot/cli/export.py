@@ -11,8 +11,6 @@ from ppo_robot.errors import EXIT_GOOD, BadInputError
 HELP = "write the policy bundle of a run"
 EXAMPLE = "ppo-robot export runs/reach-0 --out config/policies/reach --evaluation eval.json"
 
-DEFAULT_THRESHOLD = 0.99
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `ppo-robot export`."""
@@ -27,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold",
         type=float,
-        default=DEFAULT_THRESHOLD,
-        help="success rate that counts as passed, where FILE has no gates (default: %(default)s)",
+        help="success rate that counts as passed, where FILE has no gates (default: the task's own bar)",
     )
 
 
@@ -41,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
 
     destination: Path = args.out or args.run / "bundle"
     check_destination(destination)
-    evaluation = None if args.evaluation is None else read_evaluation(args.evaluation, args.threshold)
     actor_critic, experiment, provenance = load_policy(args.run)
+    threshold = experiment.task.success.bar if args.threshold is None else args.threshold
+    evaluation = None if args.evaluation is None else read_evaluation(args.evaluation, threshold)
     command = provenance["command"]
     contract = describe(experiment.robot, experiment.task)
     statistics = kept_statistics(args.run, provenance["steps"], contract)

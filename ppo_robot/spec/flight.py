@@ -47,6 +47,7 @@ class WaypointSpec:
 
     tolerance: float = setting(0.1, above=0.0, doc="m")
     waypoints: int = setting(3, low=1, high=100)
+    bar: float = setting(0.99, above=0.0, high=1.0, doc="success rate that a policy must reach to be shipped")
 
 
 @dataclass(frozen=True)

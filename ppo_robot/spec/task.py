@@ -121,6 +121,7 @@ class SuccessSpec:
 
     tolerance: float = setting(0.01, above=0.0, doc="m")
     hold: float = setting(0.5, low=0.0, doc="s")
+    bar: float = setting(0.99, above=0.0, high=1.0, doc="success rate that a policy must reach to be shipped")
 
 
 @dataclass(frozen=True)

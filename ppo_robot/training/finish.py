@@ -26,9 +26,6 @@ from ppo_robot.training.judge import judge
 from ppo_robot.training.run import BUNDLE, RESULT_FILE, first_passed, load_policy
 
 EPISODES_FILE = "evaluation.npz"
-SUCCESS_BAR = 0.99
-"""The success rate that a shipped policy must reach, and whose first passing a result records."""
-
 
 def export_and_judge(directory: Path, episodes: int | None = None) -> dict[str, Any]:
     """Export the best policy of a run, evaluate the bundle, and return the result that is also written.
@@ -44,7 +41,8 @@ def export_and_judge(directory: Path, episodes: int | None = None) -> dict[str, 
     workers = experiment.training.num_workers
     evaluation = judge(bundle, episodes, experiment.seed, workers=workers, gathering=gathering)
     summary = evaluation.summary()
-    verdict = {"gates": [success_gate(summary, SUCCESS_BAR, [experiment.seed])], "summary": summary}
+    bar = experiment.task.success.bar
+    verdict = {"gates": [success_gate(summary, bar, [experiment.seed])], "summary": summary}
     names = observation_components(bundle.contract), action_components(bundle.contract)
     statistics = gathering.statistics(*names)
     export_bundle(bundle_path, actor_critic, experiment, origin, verdict, command, statistics=statistics)
@@ -55,7 +53,8 @@ def export_and_judge(directory: Path, episodes: int | None = None) -> dict[str, 
         "robot": experiment.robot.name,
         "seed": experiment.seed,
         "steps": origin["steps"],
-        "steps_to_bar": first_passed(directory, SUCCESS_BAR),
+        "success_bar": bar,
+        "steps_to_bar": first_passed(directory, bar),
         "wall_seconds": origin["wall_seconds"],
         "cpu_seconds": origin["cpu_seconds"],
         "git_commit": origin["git_commit"],
@@ -100,5 +99,5 @@ def print_result(result: dict[str, Any]) -> None:
         print(f"intervention     {100.0 * evaluation['intervention_rate']:.2f} % of the safety envelope's cycles")
     print(f"episodes         {evaluation['episodes']}, seed {result['seed']}")
     if "steps" in result:
-        passed = result["steps_to_bar"]
-        print(f"policy of step   {result['steps']:,}" + (f"; 99 % first passed at {passed:,}" if passed else ""))
+        passed, bar = result["steps_to_bar"], f"{100.0 * result['success_bar']:g} %"
+        print(f"policy of step   {result['steps']:,}" + (f"; {bar} first passed at {passed:,}" if passed else ""))

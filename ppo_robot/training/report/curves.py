@@ -57,7 +57,7 @@ def learning_charts(records: Sequence[Record], experiment: Experiment) -> list[C
     ppo, tolerance = experiment.training.ppo, experiment.task.success.tolerance
     target = f"it stops at {ppo.stop_kl:g}" if ppo.stop_kl else "no stop set"
     return [
-        _success(records),
+        _success(records, experiment.task.success.bar),
         _simple(records, "return", "Return", "per episode", "Sum of rewards, exploration included.",
                 [_Line("episode_return_mean", "", BLUE)]),
         _simple(records, "error", "Final error", "mm, log scale", "Distance from tool to goal as episodes end.",
@@ -116,7 +116,7 @@ def series(records: Sequence[Record], key: str, of_evaluation: bool = False) -> 
     return x, y
 
 
-def _success(records: Sequence[Record]) -> Chart:
+def _success(records: Sequence[Record], bar: float) -> Chart:
     rollout, judged = series(records, "success_rate"), series(records, "success_rate", True)
 
     def draw(name: str, width: float, height: float) -> str:
@@ -126,8 +126,8 @@ def _success(records: Sequence[Record]) -> Chart:
                 axes.plot(rollout[0], _smooth(rollout[1]), color=BLUE, label="training, with exploration noise")
             if len(judged[0]):
                 axes.plot(*judged, color=GREEN, marker="o", markersize=3.2, label="evaluation, without noise")
-            axes.axhline(0.99, color=MUTED, linewidth=0.9, dashes=(4, 3))
-            axes.annotate("99 %", (0.0, 0.99), xycoords=("axes fraction", "data"), xytext=(4, -11),
+            axes.axhline(bar, color=MUTED, linewidth=0.9, dashes=(4, 3))
+            axes.annotate(f"{bar * 100:g} %", (0.0, bar), xycoords=("axes fraction", "data"), xytext=(4, -11),
                           textcoords="offset points")  # fmt: skip
             axes.set_ylim(-0.02, 1.03)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))

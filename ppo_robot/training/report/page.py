@@ -13,7 +13,6 @@ from ppo_robot import __version__
 from ppo_robot.report.style import STYLE
 from ppo_robot.spec.experiment import Experiment
 from ppo_robot.spec.flight import FlightTaskSpec
-from ppo_robot.training.finish import SUCCESS_BAR
 from ppo_robot.training.report.curves import Chart
 from ppo_robot.training.report.facts import RunFacts, reproduction
 from ppo_robot.training.report.trajectories import EpisodeCharts
@@ -77,8 +76,9 @@ def _badge(facts: RunFacts) -> str:
     summary = facts.summary
     if summary is None:
         return '<span class="badge neutral">not judged yet</span>'
-    passed = summary["success_rate"] >= SUCCESS_BAR
-    word = f"{'passes' if passed else 'below'} the {SUCCESS_BAR:.0%} bar".replace("%", " %")
+    bar = facts.experiment.task.success.bar
+    passed = summary["success_rate"] >= bar
+    word = f"{'passes' if passed else 'below'} the {_percent(bar)} bar"
     return f'<span class="badge {"good" if passed else "bad"}">{word}</span>'
 
 
@@ -116,7 +116,8 @@ def _tiles(facts: RunFacts) -> str:
     steps = result.get("steps") or last.get("steps")
     if isinstance(steps, int):
         passed = result.get("steps_to_bar")
-        note = f"to this policy; 99 % passed at {_count(passed)}" if isinstance(passed, int) else "in environments"
+        bar = _percent(facts.experiment.task.success.bar)
+        note = f"to this policy; {bar} passed at {_count(passed)}" if isinstance(passed, int) else "in environments"
         tiles.append(_tile(_count(steps), "steps", note))
     wall = last.get("wall_s")
     if isinstance(wall, int | float) and wall > 0:
@@ -140,7 +141,8 @@ def _success_tile(facts: RunFacts) -> str:
     (low, high), rate = summary["success_ci95"], summary["success_rate"]
     start = 0.0 if low < _METER_FROM else _METER_FROM
     left, right = ((value - start) / (1.0 - start) * 100 for value in (low, high))
-    bar = (SUCCESS_BAR - start) / (1.0 - start) * 100
+    needed = facts.experiment.task.success.bar
+    bar = max(0.0, (needed - start) / (1.0 - start)) * 100
     who = "the exported policy" if facts.evaluation is not None else "the policy while it trained"
     return (
         f'<div class="card tile first"><b>{rate * 100:.4g}<small>%</small></b><span>success rate of {who} over'
@@ -148,8 +150,12 @@ def _success_tile(facts: RunFacts) -> str:
         f"&nbsp;to&nbsp;{high * 100:.2f}&nbsp;%</span>"
         f'<div class="meter"><i style="left:{left:.2f}%;width:{max(right - left, 0.8):.2f}%"></i>'
         f'<u style="left:{bar:.2f}%"></u></div><span>The interval between {start * 100:.0f} and 100&nbsp;%; the mark is'
-        f" the bar of {SUCCESS_BAR * 100:.0f}&nbsp;%.</span></div>"
+        f" the bar of {needed * 100:g}&nbsp;%.</span></div>"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:g} %"
 
 
 def _tile(value: str, unit: str, label: str, look: str = "tile") -> str:
