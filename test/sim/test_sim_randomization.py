@@ -150,9 +150,12 @@ def test_nothing_is_left_of_many_episodes(plant: str, make: Make) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_left_of_a_thousand_episodes(make: Make) -> None:
+@pytest.mark.parametrize("plant", ["pybullet", "mujoco"])
+def test_nothing_is_left_of_a_thousand_episodes(plant: str, make: Make) -> None:
+    if plant == "mujoco":
+        pytest.importorskip("mujoco", reason="needs MuJoCo: pip install 'ppo_robot[mujoco]'")
     chosen = actions(15, 2)
-    env, reach = make(FULL), make(REACH)
+    env, reach = make(FULL, plant=plant), make(REACH, plant=plant)
     for seed in range(500):  # of two robots
         env.seed(seed)
         truths(env, chosen[:4])
