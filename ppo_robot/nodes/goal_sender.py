@@ -19,16 +19,13 @@ from ppo_robot.errors import RunFailedError
 from ppo_robot.joint_input import JointInput, JointMessage
 from ppo_robot.kinematics import RobotModel
 from ppo_robot.nodes.middleware import join_ros
-from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, seconds
+from ppo_robot.nodes.ros_support import COMMANDS, SENSORS, UNKNOWN_NODE, seconds
 from ppo_robot.policy.bundle import Bundle
 
 Array = NDArray[np.float64]
 
 STATE_TIMEOUT = 0.5
 NAMES_TIMEOUT = 1.0
-UNKNOWN = "_NODE_NAME_UNKNOWN_"
-"""What rmw calls a node whose participant it has not heard of yet."""
-
 FUTURE_TOLERANCE = 1e9
 """Whether a stamp lies in the future is the policy node's business; here only the newest position counts."""
 
@@ -88,7 +85,7 @@ class GoalSender:
     def _listeners(self) -> list[str]:
         """Return the names of the subscribers; a name comes a little later than its subscription."""
         found = self._node.get_subscriptions_info_by_topic(self._topic)
-        return sorted({f"/{info.node_name}" for info in found if info.node_name != UNKNOWN})
+        return sorted({f"/{info.node_name}" for info in found if info.node_name != UNKNOWN_NODE})
 
     def await_arrival(self, bundle: Bundle, goal: Array, timeout: float) -> Arrival:
         """Watch /joint_states until the tool has been within tolerance for the task's hold time.

@@ -15,7 +15,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from ppo_robot.nodes.middleware import join_ros
-from ppo_robot.nodes.ros_support import LATCHED, controllers_of, seconds
+from ppo_robot.nodes.ros_support import LATCHED, UNKNOWN_NODE, controllers_of, seconds
 
 COMMAND_TYPES = ("std_msgs/msg/Float64MultiArray", "trajectory_msgs/msg/JointTrajectory")
 COMMAND_ENDINGS = ("/commands", "/joint_trajectory")
@@ -76,7 +76,14 @@ class _Prober:
         return True
 
     def listeners(self) -> dict[str, tuple[str, ...]]:
-        """Return who subscribes to the command topics of controllers."""
+        """Return who subscribes to the command topics of controllers, once each has a name.
+
+        One that never gets any, which no ROS node is, keeps that of rmw for it.
+        """
+        self.spin(DISCOVERY, lambda: not any(UNKNOWN_NODE in names for names in self._listeners_now().values()))
+        return self._listeners_now()
+
+    def _listeners_now(self) -> dict[str, tuple[str, ...]]:
         found = {}
         for topic, types in self.node.get_topic_names_and_types():
             if topic.endswith(COMMAND_ENDINGS) and set(types) & set(COMMAND_TYPES):

@@ -41,6 +41,10 @@ OBSERVERS = ("telemetry", "recorder")
 """Nodes that listen to a controller's topic and move nothing."""
 
 
+UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
+"""What rmw calls a node whose participant it has not heard of yet; a name comes a little later than a subscription."""
+
+
 def controllers_of(node: Node, topic: str) -> list[str]:
     """Return the names of the nodes that listen to a controller's topic and are no mere observers."""
     found = {info.node_name for info in node.get_subscriptions_info_by_topic(topic)}
