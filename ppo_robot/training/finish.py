@@ -27,6 +27,7 @@ from ppo_robot.training.run import BUNDLE, RESULT_FILE, first_passed, load_polic
 
 EPISODES_FILE = "evaluation.npz"
 
+
 def export_and_judge(directory: Path, episodes: int | None = None) -> dict[str, Any]:
     """Export the best policy of a run, evaluate the bundle, and return the result that is also written.
 
