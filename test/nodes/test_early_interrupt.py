@@ -24,6 +24,7 @@ def test_an_interrupt_among_the_imports_ends_it_without_a_traceback(node: str, t
 
 
 def test_who_only_imports_a_node_keeps_its_own_handler() -> None:
-    code = "import signal, ppo_robot.nodes; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    look = "signal.getsignal(signal.SIGINT)"
+    code = f"import signal; before = {look}; import ppo_robot.nodes; print({look} is before)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.stdout == "True\n", ended.stderr
