@@ -314,7 +314,7 @@ class Rig:
         failures += [f"{count} setpoints beyond the {name} limit" for name, count in judged.violations.items() if count]
         if judged.foreign:
             failures.append(f"the robot took {judged.foreign} commands that nobody sent")
-        positions = np.array([position for _, position, _ in record.truth])
+        positions = np.reshape([position for _, position, _ in record.truth], (-1, len(bounds.lower)))  # maybe no rows
         if not ((positions >= bounds.lower) & (positions <= bounds.upper)).all():
             failures.append("the robot left its position limits")
 

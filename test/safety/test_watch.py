@@ -138,6 +138,14 @@ def test_on_the_way_back_in_the_limit_follows() -> None:
     assert watch.check(state((1.375, 0.0)), (1.375, 0.0), 13.5)[0] is Cause.OUTSIDE
 
 
+def test_a_joint_that_strays_after_something_else_was_wrong_inside_is_found_too() -> None:
+    watch = BodyWatch(LIMITS, SPEC)
+    assert watch.check(state(velocity=(3.0, 0.0)), HERE, 9.0) == (None, "")  # too fast, but no joint is outside
+    for now in (10.0, 10.25):
+        assert watch.check(state((1.125, 0.0)), (1.125, 0.0), now) == (None, "")
+    assert watch.check(state((1.125, 0.0)), (1.125, 0.0), 10.5) == (Cause.OUTSIDE, "shoulder went 0.125 further out")
+
+
 def test_a_motor_at_its_limit_pushes_in_a_direction() -> None:
     watch = BodyWatch(LIMITS, SPEC)
     assert watch.pushing(state(effort=(-50.0, 19.9))) == [-1.0, 0.0]

@@ -16,7 +16,9 @@ from small_robots import BALL_OVER_GROUND, PENDULUM, small_robot
 from ppo_robot.kinematics import RobotModel
 from ppo_robot.sim.ballast import ballast_masses
 from ppo_robot.sim.plant import PybulletPlant
+from ppo_robot.spec.experiment import load_experiment
 from ppo_robot.spec.randomization import RandomizationSpec
+from ppo_robot.spec.ranges import scaled_entries
 from ppo_robot.spec.robot import load_robot
 from ppo_robot.spec.task import SimulationSpec
 
@@ -271,3 +273,30 @@ def test_control_periods_may_have_lengths_of_their_own() -> None:
     left = np.linalg.norm(ARM.default_position + 0.2 - plant.truth.joint_position, axis=1)
     assert left[0] < left[1] - 0.05
     plant.close()
+
+
+def test_no_corner_of_the_shipped_ranges_makes_the_servos_shake() -> None:
+    """PyBullet brakes with the friction of the step before, and a servo that is not stiff lets that swing on."""
+    experiment = load_experiment("reach_randomized", "arm6", "default")
+    simulation = experiment.task.simulation
+    assert isinstance(simulation, SimulationSpec)
+    entries = scaled_entries(simulation.randomization, dict.fromkeys(simulation.randomization, 1.0), 1.25)
+
+    def shaking(damping: float, gain: float, inertia: float) -> float:
+        """Return the largest velocity that is left after 1 s at a pose, rad/s."""
+        plant = PybulletPlant(ARM, simulation, 1)
+        pose = ARM.default_position[None]
+        joints, links = np.ones(ARM.joints), np.ones(len(LINKS))
+        apply(plant, joint_damping=damping * joints, velocity_gain=gain * joints, link_inertia=inertia * links)
+        plant.reset(pose, ONE, np.full_like(pose, 0.1))
+        for _ in range(50):
+            plant.step(np.repeat(pose[None], 4, axis=0))
+        plant.close()
+        return float(np.abs(plant.truth.joint_velocity).max())
+
+    assert shaking(2.0, 0.8, 1.0) > 1.0
+    assert shaking(1.0, 0.8, 1.0) < 1e-3
+    (_, damping), (gain, _), (inertia, _) = (
+        entries[name].support for name in ("joint_damping", "velocity_gain", "link_inertia")
+    )
+    assert shaking(damping, gain, inertia) < 1e-3
