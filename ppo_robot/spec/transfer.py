@@ -73,6 +73,7 @@ class TransferSpec:
     bar: float = setting(above=0.0, high=1.0, doc="success rate that the best row must reach in every column")
     robot: str = "arm6"
     training: str = "default"
+    set: dict[str, Any] = setting({}, doc="overrides of the training of every row, before the row's own")
 
     def __post_init__(self) -> None:
         for name, items in (("rows", self.rows), ("columns", self.columns)):
@@ -81,14 +82,16 @@ class TransferSpec:
             for key in items:
                 if not key.replace("_", "").isalnum() or not key.isascii():
                     raise ValueError(f"{name}.{key}: expected a name of letters, digits and _; it names directories")
-        for name, items, rooms in (("rows", self.rows, ("task", "training")), ("columns", self.columns, ("task",))):
-            for key, item in items.items():
-                for path in item.set:
-                    if path.partition(".")[0] not in rooms or not path.partition(".")[2]:
-                        raise ValueError(
-                            f"{name}.{key}.set.{path}: expected a key that begins with"
-                            f" {' or '.join(f'{room}.' for room in rooms)}"
-                        )
+        settings: list[tuple[str, Mapping[str, Any], tuple[str, ...]]] = [("", self.set, ("training",))]
+        settings += [(f"rows.{key}.", row.set, ("task", "training")) for key, row in self.rows.items()]
+        settings += [(f"columns.{key}.", column.set, ("task",)) for key, column in self.columns.items()]
+        for where, overrides, rooms in settings:
+            for path in overrides:
+                if path.partition(".")[0] not in rooms or not path.partition(".")[2]:
+                    raise ValueError(
+                        f"{where}set.{path}: expected a key that begins with"
+                        f" {' or '.join(f'{room}.' for room in rooms)}"
+                    )
 
 
 def load_transfer(name_or_path: str) -> tuple[TransferSpec, Path]:

@@ -30,7 +30,7 @@ def test_every_shipped_matrix_has_the_six_rows_and_fits_its_task(path: Path) -> 
     assert list(spec.rows) == ROWS
     task = load_experiment(spec.task, spec.robot, spec.training).task
     for row in spec.rows.values():
-        made = load_experiment(spec.task, spec.robot, spec.training, 0, overrides_of(row.set)).task
+        made = load_experiment(spec.task, spec.robot, spec.training, 0, overrides_of(spec.set | row.set)).task
         assert made.simulation == task.simulation and made.rewards == task.rewards
     for name, column in spec.columns.items():
         changed = column_task(task, column, name)
@@ -57,6 +57,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rows": {"a/b": {}}}, "rows.a/b: expected a name of letters, digits and _"),
     ({"rows": {"wide": {"set": {"robot.name": "x"}}}}, "rows.wide.set.robot.name: expected a key that begins with"),
     ({"columns": {"x": {"set": {"training.seed": 1}}}}, "columns.x.set.training.seed: expected a key that begins"),
+    ({"set": {"task.goal": 1}}, "small.yaml: set.task.goal: expected a key that begins with training."),
     ({"columns": {"x": {"plant": "gazebo"}}}, "columns.x.plant: given 'gazebo'"),
     ({"columns": {"x": {"ranges": 0, "search": {}}}}, "columns.x: search: given with ranges: 0"),
     ({"columns": {"x": {"search": {"elites": 12}}}}, "elites: given 12; expected fewer than candidates (12)"),

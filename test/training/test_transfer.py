@@ -22,10 +22,11 @@ TRAINING = {
     **{"num_envs": 6, "rollout_steps": 16, "total_steps": 576, "learner_threads": 1},
     **{"ppo.minibatch_size": 48, "ppo.epochs": 1, "checkpoint.interval_iterations": 1, "evaluation.episodes": 6},
 }
-ROW = {f"training.{key}": value for key, value in TRAINING.items()} | {"task.episode_length": 0.2}
+ROW = {"task.episode_length": 0.2}
 COLUMN = {"task.episode_length": 0.2, "task.success.hold": 0.04}
 MATRIX: dict[str, Any] = {
     **{"name": "small", "task": "reach_randomized", "bar": 0.5},
+    "set": {f"training.{key}": value for key, value in TRAINING.items()},
     "rows": {
         "none": {"title": "nothing drawn", "ranges": 0, "set": ROW | {"task.success.hold": 0.04}},
         "adr": {

@@ -69,7 +69,7 @@ def _plan(
         entries = load_experiment(spec.task, spec.robot, spec.training).task.simulation.randomization
         narrowed = plain(scaled_entries(entries, nominal, chosen.ranges))
         overrides.append(f"task.simulation.randomization={json.dumps(narrowed)}")
-    overrides += overrides_of(chosen.set)
+    overrides += overrides_of(spec.set | chosen.set)
     try:
         experiment = load_experiment(spec.task, spec.robot, spec.training, seed, overrides)
     except SpecError as error:
