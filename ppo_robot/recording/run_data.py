@@ -21,6 +21,9 @@ Table = Mapping[str, Array]
 RUN_FILE = "run.json"
 POLICY, SAFETY, INFO, GOAL = "policy/telemetry", "safety/telemetry", "policy/info", "goal_pose"
 STATES, DESCRIPTION, EVENTS = "joint_states", "robot_description", "safety/events"
+DRAWN = "randomization/drawn"
+"""Of simulated episodes: a row a tick, its number and what was drawn and in force during its action."""
+
 COMMANDS = ("commands", "joint_trajectory")
 _LABEL = re.compile(r"sequence (\d+) state (\d+)\.(\d{9})")
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ppo_robot.errors import BadInputError
 from ppo_robot.policy.statistics import observation_components
 from ppo_robot.recording.reader import BagReader
-from ppo_robot.recording.run_data import POLICY, SAFETY
+from ppo_robot.recording.run_data import DRAWN, POLICY, SAFETY
 from ppo_robot.report.bag import is_topic
 from ppo_robot.report.recorded import Recorded
-from ppo_robot.telemetry.matrix import SCALARS
+from ppo_robot.telemetry.matrix import SCALARS, decode
 
 Column = NDArray[np.float64] | NDArray[np.int64] | list[str]
 Table = dict[str, Column]
@@ -43,11 +44,30 @@ def topic_tables(reader: BagReader) -> Iterator[tuple[str, Table]]:
         if is_topic(topic, POLICY) or is_topic(topic, SAFETY):
             continue
         name = topic.strip("/").replace("/", "_")
+        if is_topic(topic, DRAWN):
+            yield name, _drawn_table(reader, topic)
+            continue
         rows = [
             {"log_time_ns": raw.log_time, **dict(flattened(message, ""))} for raw, message in reader.decoded([topic])
         ]
         if rows:
             yield name, {key if key == "log_time_ns" else f"{name}.{key}": column for key, column in columns(rows)}
+
+
+def _drawn_table(reader: BagReader, topic: str) -> Table:
+    """Return what was drawn, tick by tick, with a column for each value.
+
+    Raises:
+        BadInputError: if a message is not such a table.
+    """
+    parts = []
+    for _, message in reader.decoded([topic]):
+        dimensions = message.layout.dim
+        try:
+            parts.append(decode([one.label for one in dimensions], [one.size for one in dimensions], message.data))
+        except ValueError as error:
+            raise BadInputError(f"{reader.directory}: {topic}: {error}") from None
+    return {name: np.concatenate([part[name].ravel() for part in parts]) for name in parts[0]} if parts else {}
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Column]]:

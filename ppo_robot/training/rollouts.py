@@ -19,7 +19,7 @@ from ppo_robot.policy.draw import ActionDraw
 from ppo_robot.policy.manifest import DESCRIPTION
 from ppo_robot.recording.bag import BagWriter
 from ppo_robot.recording.compose import Composer, split, stamped
-from ppo_robot.recording.run_data import RUN_FILE
+from ppo_robot.recording.run_data import DRAWN, RUN_FILE
 from ppo_robot.recording.schemas import Schemas
 from ppo_robot.sim.batch_env import BatchEnv
 from ppo_robot.sim.command import CommandPath
@@ -79,6 +79,7 @@ class RolloutRecorder:
         runtime = bundle.runtime
         self._columns = policy_columns(len(bundle.robot.joints), runtime.action_size, runtime.observation_size)
         self._table = Table(self._columns, max(1, round(BATCH / bundle.task.control_period)))
+        self._drawn: Table | None = None
         self._time = BEGIN
         self._sequence = 0
         info = {"bundle_id": bundle.id, "action": action, "seed": seed, "maximum_std": None}
@@ -97,6 +98,9 @@ class RolloutRecorder:
         env.command = tapped
         try:
             env.fix_goal(goal)
+            if env.drawn_names and self._drawn is None:
+                columns = dict.fromkeys(("sequence", *env.drawn_names), 1)
+                self._drawn = Table(columns, self._table.capacity)
             observation, ended, begun = env.reset(), False, True
             self._composer.goal("/goal_pose", self._time, self._bundle.robot.base_link, env.goal_position[0])
             began = self._time
@@ -147,12 +151,16 @@ class RolloutRecorder:
         label = f"sequence {self._sequence} state {sec}.{nanosec:09d}"
         for step, values in enumerate(commanded):
             self._composer.numbers(COMMAND_TOPIC, self._time + step * period, label, values)
+        if self._drawn is not None:
+            self._drawn.next()[:] = (self._sequence, *env.drawn[0])
         if self._table.full:
             self._flush()
 
     def _flush(self) -> None:
         if len(self._table):
             self._composer.rows("/policy/telemetry", self._time, POLICY_ROWS, self._columns, self._table.take())
+        if self._drawn is not None and len(self._drawn):
+            self._composer.rows(f"/{DRAWN}", self._time, POLICY_ROWS, self._drawn.columns, self._drawn.take())
 
 
 def record_rollouts(
