@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where results/transfer.md and images/ are written (default: docs)",
     )
-    parser.add_argument("--workers", type=int, default=2, help="processes of an evaluation (default: 2)")
+    parser.add_argument("--workers", type=int, default=2, help="processes of an evaluation; 0: none but this (default: 2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
 
 
@@ -88,9 +88,9 @@ def _rows(given: str | None, known: list[str]) -> list[str]:
 def _check(args: argparse.Namespace) -> None:
     from ppo_robot.errors import BadInputError
 
-    for name in ("seeds", "episodes", "workers"):
-        if getattr(args, name) < 1:
-            raise BadInputError(f"--{name}: given {getattr(args, name)}; expected at least 1")
+    for name, least in (("seeds", 1), ("episodes", 1), ("workers", 0)):
+        if getattr(args, name) < least:
+            raise BadInputError(f"--{name}: given {getattr(args, name)}; expected at least {least}")
     there = next(path for path in (args.docs.resolve(), *args.docs.resolve().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise BadInputError(f"--docs {args.docs}: cannot be written; give the folder that results/ is to lie in")

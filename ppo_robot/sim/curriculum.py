@@ -26,10 +26,12 @@ class Curriculum(Protocol):
     Attributes:
         share: (E, 2) of the low and the high end of each entry's range, in force for episodes that begin from now on.
         pinned: share of the episodes that pin an end.
+        corners: share of the episodes that pin an end of every range.
     """
 
     share: Array
     pinned: float
+    corners: float
 
     def advance(self, progress: float, boundary: Array, success: Array) -> None:
         """Take the share of the run's steps done, and of ended episodes (k,) which end each pinned and its success."""
@@ -53,6 +55,7 @@ class Schedule:
     def __init__(self, spec: CurriculumSpec, entries: Sequence[Entry]) -> None:
         """Begin."""
         self._spec = spec
+        self.corners = spec.corners
         self.share = np.full((len(entries), 2), spec.begin)
 
     def advance(self, progress: float, boundary: Array, success: Array) -> None:
@@ -79,6 +82,7 @@ class AutomaticRandomization:
         self._ends = np.array([movable_ends(entry) for entry in entries], dtype=bool).reshape(-1, 2)
         self._delta = np.array([spec.deltas.get(entry.name, spec.delta) for entry in entries])
         self.pinned = spec.pinned if self._ends.any() else 0.0
+        self.corners = spec.corners
         self.share = np.where(self._ends, spec.begin, 1.0)
         self._seen = np.zeros(self._ends.shape)
         self._won = np.zeros(self._ends.shape)

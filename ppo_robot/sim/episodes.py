@@ -166,8 +166,10 @@ class EpisodeBatch(ABC, Generic[V]):
     def _own_metrics(self, view: V, terminated: NDArray[np.bool_]) -> tuple[Array | NDArray[np.generic], ...]:
         """Return the columns (B,) of the summary of episodes that would end now, but for those of the rewards."""
 
-    def set_curriculum(self, share: Array, pinned: float) -> None:
-        """Let episodes that begin from now on draw from shares (E, 2) of the ranges, and a share of them pin an end.
+    def set_curriculum(self, share: Array, pinned: float, corners: float = 0.0) -> None:
+        """Let episodes that begin from now on draw from shares (E, 2) of the ranges.
+
+        A share `pinned` of them pin an end of one range, and of the others a share `corners` an end of each.
 
         Raises:
             ValueError: if the task has no curriculum.
@@ -175,7 +177,7 @@ class EpisodeBatch(ABC, Generic[V]):
         if not self._has_curriculum:
             raise ValueError("set_curriculum: the task has no curriculum, and a replay would not know the shares")
         self.randomization.set_share(share)
-        self.randomization.pinned = pinned
+        self.randomization.pinned, self.randomization.corners = pinned, corners
 
     def seed(self, seed: int) -> None:
         """Start every random stream anew."""

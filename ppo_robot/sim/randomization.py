@@ -48,6 +48,7 @@ class Randomization:
         load: (B, J) N·m on the joints in the control period that begins, or None.
         share: (E, 2) how much of each range is in force for episodes that begin now.
         pinned: share of the episodes that pin one end of one range for all of their draws.
+        corners: share of the episodes that pin an end of every range, each picked at random.
         boundary: (B,) which end that is (see `sim.curriculum`), or -1.
         dropped: (B,) whether the state at the end of that period is lost, or None where none ever is.
     """
@@ -82,10 +83,11 @@ class Randomization:
             self._of.setdefault(entry.parameter, []).append(index)
         self.values: dict[str, Array] = self._bind_values(batch)
         self.dropped = np.zeros(batch, dtype=bool) if "dropout_probability" in self.values else None
-        self.pinned = 0.0
+        self.pinned = self.corners = 0.0
         self.boundary = np.full(batch, -1)
         ends = [(index, end) for index, e in enumerate(self.entries) for end in (0, 1) if movable_ends(e)[end]]
         self._ends = np.array(ends, dtype=np.intp).reshape(-1, 2)
+        self._ranged = np.array([entry.has_ends for entry in self.entries], dtype=bool)
         self._lag = np.zeros(batch)
         self._held = np.zeros(batch, dtype=np.int64)
 
@@ -166,7 +168,8 @@ class Randomization:
                 self._run_streams.begin(row, words[place], EpisodeStreams.RUN)
         lot = self._streams.uniform(rows, 1)
         pin = self._choose_ends(rows)
-        acting = (lot >= self._spans[:, 0]) & (lot < self._spans[:, 1]) | ~np.isnan(pin)
+        acting = (lot >= self._spans[:, 0]) & (lot < self._spans[:, 1])
+        acting |= (self.boundary[rows] >= 0)[:, None] & ~np.isnan(pin)  # an end that is judged acts, or says nothing
         for when, streams in (("start", self._run_streams), ("reset", self._streams)):
             table = self._tables[when]
             if len(table.columns):
@@ -190,6 +193,10 @@ class Randomization:
             places = np.flatnonzero(whether < self.pinned)
             pin[places, ends[places, 0]] = ends[places, 1]
             self.boundary[rows[places]] = 2 * ends[places, 0] + ends[places, 1]
+        if self.corners > 0.0 and len(self._ends):
+            raw = self._streams.uniform(rows, 1 + len(self.entries))
+            places = np.flatnonzero((raw[:, 0] < self.corners) & (self.boundary[rows] < 0))
+            pin[places] = np.where(self._ranged, (raw[places, 1:] >= 0.5).astype(float), np.nan)
         return pin
 
     def _bind_draws(self, batch: int) -> None:

@@ -189,9 +189,9 @@ class WorkerVectorEnv(VectorEnv):
             check_any_goal(np.array(position, dtype=float), self.robot)
         self._command({"command": "fix_goal", "position": position})
 
-    def set_curriculum(self, share: NDArray[np.float64], pinned: float) -> None:
+    def set_curriculum(self, share: NDArray[np.float64], pinned: float, corners: float = 0.0) -> None:
         """Let episodes that begin from now on draw from shares (E, 2) of `entries`; see `BatchEnv.set_curriculum`."""
-        self._command({"command": "curriculum", "share": share.tolist(), "pinned": pinned})
+        self._command({"command": "curriculum", "share": share.tolist(), "pinned": pinned, "corners": corners})
 
     def snapshot(self) -> dict[str, NDArray]:
         """Return copies of what rebuilds every running episode, and the observation that it must lead to."""

@@ -56,7 +56,7 @@ class Worker:
             self.arrays["observation"][:] = self.env.replay(self.arrays["episode_step"].copy())
             self._share_critic()
         elif command == "curriculum":
-            self.env.set_curriculum(np.array(message["share"]), message["pinned"])
+            self.env.set_curriculum(np.array(message["share"]), message["pinned"], message["corners"])
         elif command == "fix_goal":
             goal = message["position"]
             self.env.fix_goal(None if goal is None else np.array(goal))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ppo_robot.sim.local_env import LocalVectorEnv
 from ppo_robot.sim.vector_env import WorkerVectorEnv
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -66,7 +67,7 @@ class Evaluation:
 
 
 def evaluate(
-    env: WorkerVectorEnv,
+    env: WorkerVectorEnv | LocalVectorEnv,
     act: Act,
     episodes: int,
     seed: int,

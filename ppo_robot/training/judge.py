@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ppo_robot.policy.bundle import Bundle
 from ppo_robot.policy.statistics import Gathering
+from ppo_robot.sim.local_env import LocalVectorEnv
 from ppo_robot.sim.plants import PlantName
 from ppo_robot.sim.vector_env import WorkerVectorEnv
 from ppo_robot.spec.kinds import AnyTask
@@ -44,7 +45,7 @@ def judge(
         episodes: how many.
         seed: of starts, goals, noise and, for the stochastic policy, of its actions.
         action: the policy's mean, or a draw from it.
-        workers: simulation processes; no figure depends on it.
+        workers: simulation processes, or 0 to simulate in this one; no figure depends on it.
         goal: (3,) m, the same goal for every episode; by default each episode draws its own.
         on_progress: called with the number of episodes done.
         plant: what simulates the robot.
@@ -54,7 +55,12 @@ def judge(
         BadInputError: if the goal lies outside the robot's workspace, or the plant's library is not installed.
     """
     count = min(ENVIRONMENTS, episodes)
-    env = WorkerVectorEnv(bundle.any_robot, guarded(bundle.any_task), count, min(workers, count), seed, plant)
+    robot, task = bundle.any_robot, guarded(bundle.any_task)
+    env: WorkerVectorEnv | LocalVectorEnv
+    if workers:
+        env = WorkerVectorEnv(robot, task, count, min(workers, count), seed, plant)
+    else:
+        env = LocalVectorEnv(robot, task, count, seed, plant)
     try:
         if goal is not None:
             env.fix_goal((float(goal[0]), float(goal[1]), float(goal[2])))

@@ -217,7 +217,7 @@ class Trainer:
 
     def _put_in_force(self) -> None:
         if self.curriculum is not None:
-            self.env.set_curriculum(self.curriculum.share, self.curriculum.pinned)
+            self.env.set_curriculum(self.curriculum.share, self.curriculum.pinned, self.curriculum.corners)
 
     def _evaluate(self) -> dict[str, Any]:
         """Judge the deterministic policy; keep it if it is the best; decide whether the bar is passed."""

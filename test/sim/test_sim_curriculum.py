@@ -129,6 +129,45 @@ def test_pinned_episodes_lie_on_an_end_all_the_while_and_say_which() -> None:
     env.close()
 
 
+def test_corner_episodes_pin_an_end_of_every_range_all_the_while() -> None:
+    env, share = BatchEnv(ROBOT, TASK, range(40), 2), np.full((len(BOUND), 2), 0.5)
+    env.set_curriculum(share, 0.25, 1.0)
+    env.reset()
+    ranges, names = ranges_in_force(BOUND, share), [name.partition("/")[0] for name in env.drawn_names]
+    corners: set[tuple[bool, ...]] = set()
+    for action in actions(9, 40):  # the tenth begins new episodes
+        corner = np.flatnonzero(env.randomization.boundary < 0)
+        assert 20 <= len(corner) < 40  # those that pin one end are judged by it, and by no other
+        ends = []
+        for entry in BOUND[:5]:
+            own = env.drawn[np.ix_(corner, [place for place, name in enumerate(names) if name == entry.name])]
+            low, high = (np.isclose(own, end, atol=1e-12).all(axis=1) for end in ranges[entry.name])
+            assert (low | high).all()
+            ends.append(high)
+        corners |= set(zip(*(end.tolist() for end in ends), strict=True))
+        noise = env.drawn[np.ix_(corner, [place for place, name in enumerate(names) if name == "noise"])]
+        assert len(np.unique(noise)) == noise.size  # what draws from no range goes on as ever
+        env.step(action)
+    assert {one[0] for one in corners} == {one[4] for one in corners} == {False, True}
+    assert len(corners) > 8  # of 32, among some 30 episodes: each entry's end is its own
+    env.close()
+
+
+def test_a_share_of_the_episodes_are_corners_and_entries_of_some_episodes_stay_so() -> None:
+    some = dataclasses.replace(ENTRIES["gravity"], episodes=(0.0, 0.5))
+    simulation = dataclasses.replace(TASK.simulation, randomization=ENTRIES | {"gravity": some})
+    env = BatchEnv(ROBOT, dataclasses.replace(TASK, simulation=simulation), range(400), 2)
+    env.set_curriculum(np.ones((len(BOUND), 2)), 0.0, 0.5)
+    env.reset()
+    payload, gravity = (env.drawn[:, env.drawn_names.index(name)] for name in ("payload", "gravity"))
+    corner = np.isin(payload, (0.0, 2.0))
+    assert 160 < corner.sum() < 240  # four standard deviations
+    absent = gravity == 1.0
+    assert 60 < (corner & absent).sum() < 140
+    assert np.isin(gravity[corner & ~absent], (0.9, 1.2)).all()
+    env.close()
+
+
 def test_without_a_trainer_all_of_every_range_is_drawn_from_and_nothing_is_pinned() -> None:
     env = BatchEnv(ROBOT, TASK, range(6), 2)
     whole = BatchEnv(ROBOT, dataclasses.replace(TASK, curriculum=None), range(6), 2)
@@ -146,12 +185,12 @@ def test_episodes_that_began_under_other_ranges_come_back_under_them() -> None:
     for workers in (1, 2):
         env = WorkerVectorEnv(ROBOT, dataclasses.replace(TASK, terminations=REACH.terminations), 5, workers, seed=5)
         try:
-            env.set_curriculum(np.full((len(BOUND), 2), 0.1), 0.5)
+            env.set_curriculum(np.full((len(BOUND), 2), 0.1), 0.5, 0.3)
             env.reset()
             seen = []
             for step, action in enumerate(chosen):
                 if step % 4 == 2:
-                    env.set_curriculum(np.full((len(BOUND), 2), 0.1 + 0.03 * step), 0.5)
+                    env.set_curriculum(np.full((len(BOUND), 2), 0.1 + 0.03 * step), 0.5, 0.3)
                 seen.append(env.step(action)[0].copy())
             snapshot, after = env.snapshot(), env.step(chosen[0])[0].copy()
             assert np.array_equal(env.restore(snapshot), snapshot["observation"])

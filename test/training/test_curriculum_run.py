@@ -24,7 +24,10 @@ def experiment(tiny, **curriculum):
 
 @pytest.mark.parametrize(
     "curriculum",
-    [{"kind": "adr", "episodes": 1, "pinned": 0.9, "begin": 0.3}, {"kind": "schedule", "whole_after": 1.0}],
+    [
+        {"kind": "adr", "episodes": 1, "pinned": 0.9, "begin": 0.3},
+        {"kind": "schedule", "whole_after": 1.0, "corners": 0.5},
+    ],
     ids=["adr", "schedule"],
 )
 def test_ranges_grow_are_logged_and_come_back(curriculum, tiny, tmp_path) -> None:

@@ -79,7 +79,7 @@ def measure(
     worst: dict[str, Any] = {}
     spent = 0
     if column.spec.search is not None:
-        search = _Search(bundle, column, task, SEARCH_SEED + seed, workers, on_progress)
+        search = _Search(bundle, column, task, SEARCH_SEED + seed, on_progress)
         entries, worst = search.run(column.spec.search)
         task, spent = with_entries(task, entries), search.done
     evaluation = try_in(bundle, task, plant, episodes, judging, workers, lambda done: on_progress(spent + done))
@@ -95,10 +95,8 @@ def episodes_of(column: Column, episodes: int) -> int:
 class _Search:
     """Looks for the robot within the ranges that one policy can bear least: one value for all that an entry draws."""
 
-    def __init__(
-        self, bundle: Bundle, column: Column, task: AnyTask, seed: int, workers: int, on_progress: Progress
-    ) -> None:
-        self._bundle, self._column, self._task, self._seed, self._workers = bundle, column, task, seed, workers
+    def __init__(self, bundle: Bundle, column: Column, task: AnyTask, seed: int, on_progress: Progress) -> None:
+        self._bundle, self._column, self._task, self._seed = bundle, column, task, seed
         self._on_progress = on_progress
         self._tried = 0
         self.done = 0
@@ -122,7 +120,8 @@ class _Search:
         seed = self._seed + 1000 * (self._tried // spec.candidates)
         self._tried += 1
         task = with_entries(self._task, pin(entries, values))
-        evaluation = try_in(self._bundle, task, self._column.spec.plant, spec.episodes, seed, self._workers)
+        # Without processes: to start them would take longer than these few episodes.
+        evaluation = try_in(self._bundle, task, self._column.spec.plant, spec.episodes, seed, workers=0)
         self.done += spec.episodes
         self._on_progress(self.done)
         return badness(evaluation, self._task.success.tolerance)
