@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where results/transfer.md and images/ are written (default: docs)",
     )
-    parser.add_argument("--workers", type=int, default=2, help="processes of an evaluation; 0: none but this (default: 2)")
+    parser.add_argument("--workers", type=int, default=2, help="processes; 0: none but this one (default: 2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
 
 
